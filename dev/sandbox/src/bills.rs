@@ -1,0 +1,190 @@
+//! The bills and their states.
+//!
+//! A bill is PENDING until it is paid, failed or past its time. A failed or expired bill can still be paid, as with the real
+//! provider; a paid one stays paid.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::Rng;
+use rand::distr::Alphanumeric;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::clock;
+use crate::signature::amount_number;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Pending,
+    Paid,
+    Failed,
+    Expired,
+}
+
+impl Status {
+    /// As the wire spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Paid => "PAID",
+            Self::Failed => "FAILED",
+            Self::Expired => "EXPIRED",
+        }
+    }
+}
+
+/// A checked request to create a bill.
+#[derive(Clone, Debug)]
+pub struct NewBill {
+    pub amount: Decimal,
+    pub currency: String,
+    pub order_id: String,
+    pub customer_email: Option<String>,
+    pub return_url: String,
+    pub webhook_url: String,
+    pub lifetime: TimeDelta,
+}
+
+#[derive(Clone, Debug)]
+pub struct Bill {
+    pub id: String,
+    pub request: NewBill,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    pub paid_at: Option<DateTime<Utc>>,
+    /// What arrived, where a test paid another amount or currency than was asked for.
+    pub received: Option<(Decimal, String)>,
+    status: Status,
+}
+
+impl Bill {
+    /// The state at `now`: time alone expires a pending bill.
+    pub fn status(&self, now: DateTime<Utc>) -> Status {
+        if self.status == Status::Pending && now >= self.expires_at { Status::Expired } else { self.status }
+    }
+
+    /// Amount and currency that status answers and webhooks report.
+    pub fn reported(&self) -> (Decimal, &str) {
+        match &self.received {
+            Some((amount, currency)) => (*amount, currency),
+            None => (self.request.amount, &self.request.currency),
+        }
+    }
+
+    /// Moves the bill where the state allows it.
+    pub fn move_to(&mut self, status: Status, now: DateTime<Utc>) {
+        if self.status == Status::Paid || status == Status::Pending {
+            return;
+        }
+        self.status = status;
+        if status == Status::Paid {
+            self.paid_at = Some(now);
+        }
+    }
+
+    pub fn shown(&self, now: DateTime<Utc>) -> Shown {
+        let (amount, currency) = self.reported();
+        Shown {
+            bill_id: self.id.clone(),
+            status: self.status(now).name(),
+            amount: amount_number(amount),
+            currency: currency.to_owned(),
+            order_id: self.request.order_id.clone(),
+            created_at: clock::text(self.created_at),
+            expires_at: clock::text(self.expires_at),
+            paid_at: self.paid_at.map(clock::text),
+        }
+    }
+}
+
+/// A bill as `GET /bill/status` and `GET /bills` show it.
+#[derive(Serialize)]
+pub struct Shown {
+    pub bill_id: String,
+    pub status: &'static str,
+    pub amount: Box<RawValue>,
+    pub currency: String,
+    pub order_id: String,
+    pub created_at: String,
+    pub expires_at: String,
+    pub paid_at: Option<String>,
+}
+
+#[derive(Default)]
+pub struct Bills {
+    by_id: HashMap<String, Bill>,
+    order: Vec<String>,
+}
+
+impl Bills {
+    /// Every call makes a bill: nothing says that Cardlink refuses a repeated `order_id`.
+    pub fn create(&mut self, request: NewBill, now: DateTime<Utc>) -> Bill {
+        let id: String = rand::rng().sample_iter(Alphanumeric).take(12).map(char::from).collect();
+        let expires_at = now + request.lifetime;
+        let bill =
+            Bill { id: id.clone(), request, created_at: now, expires_at, paid_at: None, received: None, status: Status::Pending };
+        self.by_id.insert(id.clone(), bill.clone());
+        self.order.push(id);
+        bill
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Bill> {
+        self.by_id.get(id)
+    }
+
+    pub fn get_mut(&mut self, id: &str) -> Option<&mut Bill> {
+        self.by_id.get_mut(id)
+    }
+
+    /// Newest first.
+    pub fn list(&self) -> impl Iterator<Item = &Bill> {
+        self.order.iter().rev().filter_map(|id| self.by_id.get(id))
+    }
+
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub fn request(webhook_url: &str) -> NewBill {
+        NewBill {
+            amount: Decimal::new(75, 0),
+            currency: "USD".to_owned(),
+            order_id: "order-1".to_owned(),
+            customer_email: None,
+            return_url: "http://127.0.0.1:1/return".to_owned(),
+            webhook_url: webhook_url.to_owned(),
+            lifetime: TimeDelta::seconds(60),
+        }
+    }
+
+    #[test]
+    fn time_expires_a_pending_bill_and_a_late_payment_still_pays_it() {
+        let now = DateTime::UNIX_EPOCH;
+        let mut bill = Bills::default().create(request("http://x/"), now);
+        assert_eq!(bill.status(now + TimeDelta::seconds(59)), Status::Pending);
+        let late = now + TimeDelta::seconds(60);
+        assert_eq!(bill.status(late), Status::Expired);
+        bill.move_to(Status::Failed, late);
+        assert_eq!(bill.status(late), Status::Failed);
+        bill.move_to(Status::Paid, late);
+        assert_eq!((bill.status(late), bill.paid_at), (Status::Paid, Some(late)));
+    }
+
+    #[test]
+    fn nothing_moves_a_paid_bill() {
+        let now = DateTime::UNIX_EPOCH;
+        let mut bill = Bills::default().create(request("http://x/"), now);
+        bill.move_to(Status::Paid, now);
+        for status in [Status::Failed, Status::Expired, Status::Pending, Status::Paid] {
+            bill.move_to(status, now + TimeDelta::seconds(5));
+            assert_eq!((bill.status, bill.paid_at), (Status::Paid, Some(now)));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Stand-ins for the outside companies, for one developer's machine and for tests.
+//!
+//! In scope: the Cardlink v2 contract (bills, hosted pay page, signed webhooks with retries), a mail endpoint of Resend's shape
+//! with a mailbox, a switchboard that injects faults, and a record of every call. Out of scope: persistence (a restart forgets
+//! everything), TLS, and any check of our own code: the signature here is written independently of the one the Workers verify.
+//!
+//! Nothing here moves money or sends mail. README.md lists the routes.
+
+pub mod faults;
+pub mod server;
+
+mod bills;
+mod calls;
+mod cardlink;
+mod clock;
+mod mail;
+mod mailbox;
+mod pages;
+mod pay;
+mod provider;
+mod signature;
+mod webhook;
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::routing::{get, post};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use crate::faults::{Faults, Targets};
+
+/// Names of the routes that fault rules and `GET /calls?route=` know.
+pub const ROUTES: [&str; 4] = ["cardlink.create", "cardlink.status", cardlink::WEBHOOK, "mail.send"];
+
+/// What the stand-ins must agree on with the system under test.
+#[derive(Clone)]
+pub struct Config {
+    /// Address under which browsers and Workers reach the sandbox, e.g. `http://127.0.0.1:9300`; payment links start with it.
+    pub public_url: String,
+    /// Bearer token Cardlink's API expects.
+    pub cardlink_token: String,
+    /// Secret appended before hashing a webhook.
+    pub cardlink_secret: String,
+    /// Bearer token the mail API expects.
+    pub mail_api_key: String,
+}
+
+/// Serves until the listener's task is dropped. Returns an error only when a secret is blank.
+pub async fn serve(listener: tokio::net::TcpListener, cfg: Config) -> anyhow::Result<()> {
+    for (name, value) in [
+        ("cardlink_token", &cfg.cardlink_token),
+        ("cardlink_secret", &cfg.cardlink_secret),
+        ("mail_api_key", &cfg.mail_api_key),
+    ] {
+        anyhow::ensure!(!value.trim().is_empty(), "the sandbox needs a {name} that is not blank");
+    }
+    let app = Arc::new(App::new(cfg));
+    tokio::select! {
+        served = server::serve_router(listener, router(app.clone())) => served,
+        () = webhook::release_when_rules_change(app) => Ok(()),
+    }
+}
+
+/// Everything the handlers share. All of it lives in memory.
+struct App {
+    cfg: Config,
+    bills: Mutex<bills::Bills>,
+    mail: Mutex<mail::Mail>,
+    calls: Mutex<calls::Calls>,
+    faults: Arc<Faults>,
+    held: Mutex<Vec<webhook::Delivery>>,
+    client: Client<HttpConnector, axum::body::Body>,
+}
+
+type Shared = Arc<App>;
+
+impl App {
+    fn new(mut cfg: Config) -> Self {
+        cfg.public_url = cfg.public_url.trim_end_matches('/').to_owned();
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self {
+            cfg,
+            bills: Mutex::default(),
+            mail: Mutex::default(),
+            calls: Mutex::default(),
+            faults: Arc::new(Faults::new(Targets::Routes(&ROUTES))),
+            held: Mutex::default(),
+            client: Client::builder(TokioExecutor::new()).build(connector),
+        }
+    }
+}
+
+fn router(app: Shared) -> Router {
+    let recorded = |route| axum::middleware::from_fn_with_state((app.clone(), route), provider::stand_in);
+    Router::new()
+        .route("/cardlink/v2/bill/create", post(cardlink::create).layer(recorded("cardlink.create")))
+        .route("/cardlink/v2/bill/status", get(cardlink::status).layer(recorded("cardlink.status")))
+        .route("/mail/emails", post(mail::send).layer(recorded("mail.send")))
+        .route("/pay/{bill_id}", get(pay::page))
+        .route("/pay/{bill_id}/{action}", post(pay::act))
+        .route("/", get(pages::index))
+        .route("/health", get(pages::health))
+        .route("/bills", get(pages::bills))
+        .route("/mailbox", get(mailbox::list))
+        .route("/calls", get(calls::list).delete(calls::clear))
+        .with_state(app.clone())
+        .merge(faults::routes(app.faults.clone()))
+}

@@ -1,0 +1,350 @@
+//! One error type for every function, and the one place where an error becomes an answer.
+//!
+//! Each [`Code`] answers five questions in functions without a catch-all arm: its name on the wire, its HTTP status, the sentence
+//! for a person, the level it is logged at, and when to try again. `docs/error-codes.md` lists them all; a test compares the two.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+
+/// Everything a function of this project can refuse with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Code {
+    InvalidJson,
+    InvalidRequest,
+    InvalidIdempotencyKey,
+    EventRejected,
+    NominalNotOffered,
+    Unauthorized,
+    InvalidSignature,
+    NotFound,
+    UnknownTenant,
+    ProductNotFound,
+    OrderNotFound,
+    PaymentNotFound,
+    JobNotFound,
+    MethodNotAllowed,
+    PriceChanged,
+    CurrencyMismatch,
+    OutOfStock,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    InternalError,
+    Misconfigured,
+    ProviderUnavailable,
+    DatabaseUnavailable,
+    ProviderTimeout,
+}
+
+/// How loudly an error is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// The caller's doing; expected.
+    Info,
+    /// Worth a look when it repeats.
+    Warn,
+    /// Somebody has to act.
+    Error,
+}
+
+impl Code {
+    pub const ALL: [Self; 24] = [
+        Self::InvalidJson,
+        Self::InvalidRequest,
+        Self::InvalidIdempotencyKey,
+        Self::EventRejected,
+        Self::NominalNotOffered,
+        Self::Unauthorized,
+        Self::InvalidSignature,
+        Self::NotFound,
+        Self::UnknownTenant,
+        Self::ProductNotFound,
+        Self::OrderNotFound,
+        Self::PaymentNotFound,
+        Self::JobNotFound,
+        Self::MethodNotAllowed,
+        Self::PriceChanged,
+        Self::CurrencyMismatch,
+        Self::OutOfStock,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::InternalError,
+        Self::Misconfigured,
+        Self::ProviderUnavailable,
+        Self::DatabaseUnavailable,
+        Self::ProviderTimeout,
+    ];
+
+    /// The value of `code` in the answer.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "invalid_json",
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidIdempotencyKey => "invalid_idempotency_key",
+            Self::EventRejected => "event_rejected",
+            Self::NominalNotOffered => "nominal_not_offered",
+            Self::Unauthorized => "unauthorized",
+            Self::InvalidSignature => "invalid_signature",
+            Self::NotFound => "not_found",
+            Self::UnknownTenant => "unknown_tenant",
+            Self::ProductNotFound => "product_not_found",
+            Self::OrderNotFound => "order_not_found",
+            Self::PaymentNotFound => "payment_not_found",
+            Self::JobNotFound => "job_not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::PriceChanged => "price_changed",
+            Self::CurrencyMismatch => "currency_mismatch",
+            Self::OutOfStock => "out_of_stock",
+            Self::BodyTooLarge => "body_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::InternalError => "internal_error",
+            Self::Misconfigured => "misconfigured",
+            Self::DatabaseUnavailable => "database_unavailable",
+            // One code, two statuses: 502 when the provider refused or could not be reached, 504 when it did not answer in time.
+            Self::ProviderUnavailable | Self::ProviderTimeout => "provider_unavailable",
+        }
+    }
+
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidJson | Self::InvalidRequest | Self::InvalidIdempotencyKey | Self::EventRejected | Self::NominalNotOffered => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Unauthorized | Self::InvalidSignature => StatusCode::UNAUTHORIZED,
+            Self::NotFound
+            | Self::UnknownTenant
+            | Self::ProductNotFound
+            | Self::OrderNotFound
+            | Self::PaymentNotFound
+            | Self::JobNotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::PriceChanged | Self::CurrencyMismatch | Self::OutOfStock => StatusCode::CONFLICT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::InternalError | Self::Misconfigured => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::ProviderUnavailable => StatusCode::BAD_GATEWAY,
+            Self::DatabaseUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ProviderTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The sentence for a person, unless the error carries a more precise one.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "The body is not valid JSON in UTF-8.",
+            Self::InvalidRequest => "Some fields are missing or wrong; see `fields`.",
+            Self::InvalidIdempotencyKey => "Idempotency-Key must be 1 to 255 visible ASCII characters.",
+            Self::EventRejected => "The event was not stored; see `fields`.",
+            Self::NominalNotOffered => "This product is not sold with that face value.",
+            Self::Unauthorized => "A valid bearer token is needed here.",
+            Self::InvalidSignature => "The signature does not match the body.",
+            Self::NotFound => "There is nothing at this address.",
+            Self::UnknownTenant => "No shop is set up for this host.",
+            Self::ProductNotFound => "This product does not exist or is not for sale.",
+            Self::OrderNotFound => "There is no such order, or the token does not belong to it.",
+            Self::PaymentNotFound => "No payment is known for this bill yet; the notice was kept.",
+            Self::JobNotFound => "There is no job of this name.",
+            Self::MethodNotAllowed => "This address does not answer to that method; see the Allow header.",
+            Self::PriceChanged => "The price has changed; please look at the new one before you order.",
+            Self::CurrencyMismatch => "This product is sold in another currency.",
+            Self::OutOfStock => "Not enough codes of this face value are in stock.",
+            Self::BodyTooLarge => "The body is larger than this address accepts.",
+            Self::UnsupportedMediaType => "This address does not take that content type.",
+            Self::InternalError => "Something went wrong on our side.",
+            Self::Misconfigured => "The service is not set up correctly.",
+            Self::ProviderUnavailable => "The payment provider did not accept the order; nothing was charged. Please try again.",
+            Self::DatabaseUnavailable => "The service is busy; please try again in a moment.",
+            Self::ProviderTimeout => "The payment provider did not answer in time; nothing was charged. Please try again.",
+        }
+    }
+
+    pub const fn level(self) -> Level {
+        match self {
+            Self::InvalidJson
+            | Self::InvalidRequest
+            | Self::InvalidIdempotencyKey
+            | Self::EventRejected
+            | Self::NominalNotOffered
+            | Self::NotFound
+            | Self::ProductNotFound
+            | Self::OrderNotFound
+            | Self::JobNotFound
+            | Self::MethodNotAllowed
+            | Self::PriceChanged
+            | Self::CurrencyMismatch
+            | Self::OutOfStock
+            | Self::BodyTooLarge
+            | Self::UnsupportedMediaType => Level::Info,
+            Self::Unauthorized
+            | Self::InvalidSignature
+            | Self::UnknownTenant
+            | Self::PaymentNotFound
+            | Self::ProviderUnavailable
+            | Self::ProviderTimeout
+            | Self::DatabaseUnavailable => Level::Warn,
+            Self::InternalError | Self::Misconfigured => Level::Error,
+        }
+    }
+
+    /// Seconds for `Retry-After`; `None` where trying again as it is cannot help.
+    pub const fn retry_after(self) -> Option<u32> {
+        match self {
+            Self::DatabaseUnavailable => Some(2),
+            Self::ProviderUnavailable | Self::ProviderTimeout => Some(5),
+            Self::InvalidJson
+            | Self::InvalidRequest
+            | Self::InvalidIdempotencyKey
+            | Self::EventRejected
+            | Self::NominalNotOffered
+            | Self::Unauthorized
+            | Self::InvalidSignature
+            | Self::NotFound
+            | Self::UnknownTenant
+            | Self::ProductNotFound
+            | Self::OrderNotFound
+            | Self::PaymentNotFound
+            | Self::JobNotFound
+            | Self::MethodNotAllowed
+            | Self::PriceChanged
+            | Self::CurrencyMismatch
+            | Self::OutOfStock
+            | Self::BodyTooLarge
+            | Self::UnsupportedMediaType
+            | Self::InternalError
+            | Self::Misconfigured => None,
+        }
+    }
+}
+
+/// An error on its way to the caller. `detail` is for the log only and never holds an address, code, token or body.
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    pub code: Code,
+    pub detail: Option<String>,
+    fields: BTreeMap<String, String>,
+    extra: BTreeMap<&'static str, String>,
+    allow: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'a str,
+    code: &'a str,
+    #[serde(rename = "requestId")]
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    fields: &'a BTreeMap<String, String>,
+    #[serde(flatten)]
+    extra: &'a BTreeMap<&'static str, String>,
+}
+
+impl ApiError {
+    pub fn new(code: Code) -> Self {
+        Self { code, detail: None, fields: BTreeMap::new(), extra: BTreeMap::new(), allow: None }
+    }
+
+    /// Adds what the log should say.
+    pub fn detail(mut self, detail: impl fmt::Display) -> Self {
+        self.detail = Some(detail.to_string());
+        self
+    }
+
+    /// Says what is wrong with one field.
+    pub fn field(mut self, name: impl Into<String>, problem: impl fmt::Display) -> Self {
+        self.fields.insert(name.into(), problem.to_string());
+        self
+    }
+
+    /// Adds a member beside `code`, such as the new `price`.
+    pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        self.extra.insert(name, value.to_string());
+        self
+    }
+
+    /// 405 with its `Allow` header.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        Self { allow: Some(allow), ..Self::new(Code::MethodNotAllowed) }
+    }
+
+    /// `Err` with all collected field problems, `Ok` when there are none.
+    pub fn check_fields(fields: BTreeMap<String, String>) -> Result<(), Self> {
+        if fields.is_empty() { Ok(()) } else { Err(Self { fields, ..Self::new(Code::InvalidRequest) }) }
+    }
+
+    pub fn response(&self, request_id: &str) -> Response<String> {
+        let body = Body {
+            error: self.code.sentence(),
+            code: self.code.name(),
+            request_id,
+            fields: &self.fields,
+            extra: &self.extra,
+        };
+        // Maps of strings always serialise.
+        let mut response = Response::new(serde_json::to_string(&body).unwrap_or_default());
+        *response.status_mut() = self.code.status();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.code.retry_after() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if self.code == Code::Unauthorized {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<Code> for ApiError {
+    fn from(code: Code) -> Self {
+        Self::new(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_codes_is_complete() {
+        let unique: std::collections::BTreeSet<_> = Code::ALL.into_iter().collect();
+        assert_eq!(unique.len(), Code::ALL.len());
+        // The last variant's index: a variant missing from ALL makes these differ.
+        assert_eq!(Code::ProviderTimeout as usize + 1, Code::ALL.len());
+    }
+
+    #[test]
+    fn every_code_is_described_in_the_docs() {
+        let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/error-codes.md")).unwrap();
+        for code in Code::ALL {
+            let row = docs.lines().find(|line| line.starts_with(&format!("| `{}` |", code.name())));
+            let row = row.unwrap_or_else(|| panic!("docs/error-codes.md has no row for {}", code.name()));
+            assert!(row.contains(code.status().as_str()), "{} is {} in the code: {row}", code.name(), code.status());
+        }
+    }
+
+    #[test]
+    fn an_answer_names_its_code_request_and_fields() {
+        let error = ApiError::new(Code::InvalidRequest).field("email", "is missing").detail("never shown");
+        let response = error.response("r1");
+        assert_eq!(response.status(), 400);
+        assert_eq!(
+            response.body(),
+            r#"{"error":"Some fields are missing or wrong; see `fields`.","code":"invalid_request","requestId":"r1","fields":{"email":"is missing"}}"#
+        );
+        let price = ApiError::new(Code::PriceChanged).with("price", "37.50").response("r");
+        assert!(price.body().ends_with(r#""price":"37.50"}"#), "{}", price.body());
+    }
+
+    #[test]
+    fn retry_and_allow_headers_are_set() {
+        assert_eq!(ApiError::new(Code::DatabaseUnavailable).response("r").headers()["retry-after"], "2");
+        assert_eq!(ApiError::method_not_allowed("GET").response("r").headers()["allow"], "GET");
+    }
+}
