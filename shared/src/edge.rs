@@ -81,6 +81,11 @@ impl Bindings<'_> {
             .ok_or_else(|| BindingError("binding POSTGREST_TOKEN or POSTGREST_APIKEY cannot be sent as a header".into()))
     }
 
+    /// Another Worker, reached by service binding.
+    pub fn service(&self, name: &str) -> Result<worker::Fetcher, BindingError> {
+        self.0.service(name).map_err(|_| BindingError(format!("service binding {name} is missing")))
+    }
+
     /// Tenant for hosts that no domain row names.
     pub fn default_tenant(&self) -> Result<Option<Uuid>, BindingError> {
         let Some(text) = self.optional("DEFAULT_TENANT") else { return Ok(None) };

@@ -39,6 +39,8 @@ impl std::error::Error for AmountError {}
 const MAX: Decimal = Decimal::from_parts(0xD4A5_0FFF, 0xE8, 0, false, 2);
 
 impl Amount {
+    pub const ZERO: Self = Self(Decimal::from_parts(0, 0, 0, false, 2));
+
     /// Reads a JSON token, `75.00` or `"75.00"`, as it was sent.
     pub fn from_json_token(token: &str) -> Result<Self, AmountError> {
         if token.starts_with('"') {

@@ -62,7 +62,11 @@ pub struct Bill {
 impl Bill {
     /// The state at `now`: time alone expires a pending bill.
     pub fn status(&self, now: DateTime<Utc>) -> Status {
-        if self.status == Status::Pending && now >= self.expires_at { Status::Expired } else { self.status }
+        if self.status == Status::Pending && now >= self.expires_at {
+            Status::Expired
+        } else {
+            self.status
+        }
     }
 
     /// Amount and currency that status answers and webhooks report.
@@ -123,8 +127,15 @@ impl Bills {
     pub fn create(&mut self, request: NewBill, now: DateTime<Utc>) -> Bill {
         let id: String = rand::rng().sample_iter(Alphanumeric).take(12).map(char::from).collect();
         let expires_at = now + request.lifetime;
-        let bill =
-            Bill { id: id.clone(), request, created_at: now, expires_at, paid_at: None, received: None, status: Status::Pending };
+        let bill = Bill {
+            id: id.clone(),
+            request,
+            created_at: now,
+            expires_at,
+            paid_at: None,
+            received: None,
+            status: Status::Pending,
+        };
         self.by_id.insert(id.clone(), bill.clone());
         self.order.push(id);
         bill

@@ -16,8 +16,15 @@ const MAX_BODIES: usize = 64 << 20;
 /// Longer bodies are cut in the record (the mailbox keeps the whole mail).
 const MAX_BODY: usize = 64 << 10;
 /// Headers worth a record. `authorization` is kept as "it was there", never with its token.
-const HEADERS: [&str; 7] =
-    ["authorization", "content-type", "idempotency-key", "user-agent", "accept", "retry-after", "x-request-id"];
+const HEADERS: [&str; 7] = [
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "user-agent",
+    "accept",
+    "retry-after",
+    "x-request-id",
+];
 
 #[derive(Clone, Serialize)]
 pub struct Call {
@@ -66,7 +73,11 @@ impl Calls {
 }
 
 pub fn recorded_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
-    let text = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
     let shown = |name: &'static str| {
         let value = text(name)?;
         if name == header::AUTHORIZATION.as_str() {
@@ -97,7 +108,11 @@ pub struct Search {
 /// `GET /calls?route=&after=`: a JSON array, oldest first; a page for browsers.
 pub async fn list(State(app): State<Shared>, Query(query): Query<Search>, headers: HeaderMap) -> Response {
     let calls = crate::provider::lock(&app.calls).find(&query);
-    if pages::wants_html(&headers) { pages::calls(&calls) } else { Json(calls).into_response() }
+    if pages::wants_html(&headers) {
+        pages::calls(&calls)
+    } else {
+        Json(calls).into_response()
+    }
 }
 
 /// `DELETE /calls`: forgets them; `seq` goes on counting.
@@ -148,7 +163,10 @@ mod tests {
         headers.insert(header::AUTHORIZATION, "Bearer top-secret".parse().unwrap());
         headers.insert(header::COOKIE, "session=1".parse().unwrap());
         let recorded = recorded_headers(&headers);
-        assert_eq!(recorded, BTreeMap::from([("authorization".to_owned(), "Bearer [redacted]".to_owned())]));
+        assert_eq!(
+            recorded,
+            BTreeMap::from([("authorization".to_owned(), "Bearer [redacted]".to_owned())])
+        );
     }
 
     #[test]
@@ -157,7 +175,17 @@ mod tests {
         for route in ["mail.send", "cardlink.create", "mail.send"] {
             calls.record(call(route, ""));
         }
-        let search = |route: Option<&str>, after| calls.find(&Search { route: route.map(str::to_owned), after }).len();
-        assert_eq!((search(None, 0), search(Some("mail.send"), 0), search(Some("mail.send"), 1)), (3, 2, 1));
+        let search = |route: Option<&str>, after| {
+            calls
+                .find(&Search {
+                    route: route.map(str::to_owned),
+                    after,
+                })
+                .len()
+        };
+        assert_eq!(
+            (search(None, 0), search(Some("mail.send"), 0), search(Some("mail.send"), 1)),
+            (3, 2, 1)
+        );
     }
 }

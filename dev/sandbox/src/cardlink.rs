@@ -77,14 +77,38 @@ fn check(request: &CreateRequest) -> Result<NewBill, Errors> {
         }
         found.unwrap_or_default()
     };
-    let currency = text("currency", &request.currency, is_currency, "The currency must be three upper-case letters.");
-    let order_id = text("order_id", &request.order_id, is_order_id, "The order id must have 1 to 255 characters.");
-    let return_url = text("return_url", &request.return_url, is_http_url, "The return url must be an http or https address.");
-    let webhook_url = text("webhook_url", &request.webhook_url, is_http_url, "The webhook url must be an http or https address.");
-    let customer_email = request
-        .customer_email
-        .is_some()
-        .then(|| text("customer_email", &request.customer_email, is_email, "The customer email must be an e-mail address."));
+    let currency = text(
+        "currency",
+        &request.currency,
+        is_currency,
+        "The currency must be three upper-case letters.",
+    );
+    let order_id = text(
+        "order_id",
+        &request.order_id,
+        is_order_id,
+        "The order id must have 1 to 255 characters.",
+    );
+    let return_url = text(
+        "return_url",
+        &request.return_url,
+        is_http_url,
+        "The return url must be an http or https address.",
+    );
+    let webhook_url = text(
+        "webhook_url",
+        &request.webhook_url,
+        is_http_url,
+        "The webhook url must be an http or https address.",
+    );
+    let customer_email = request.customer_email.is_some().then(|| {
+        text(
+            "customer_email",
+            &request.customer_email,
+            is_email,
+            "The customer email must be an e-mail address.",
+        )
+    });
     let seconds = match &request.expires_in {
         None => Some(DEFAULT_LIFETIME_S),
         Some(value) => value.as_i64().filter(|seconds| (1..=MAX_LIFETIME_S).contains(seconds)),
@@ -130,7 +154,8 @@ fn is_http_url(text: &str) -> bool {
 }
 
 fn is_email(text: &str) -> bool {
-    text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty())
+    text.split_once('@')
+        .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty())
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-#[expect(clippy::disallowed_methods, reason = "the rule is for wasm, where the system clock panics; the sandbox is a native program")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the rule is for wasm, where the system clock panics; the sandbox is a native program"
+)]
 pub fn now() -> DateTime<Utc> {
     std::time::SystemTime::now().into()
 }

@@ -166,8 +166,15 @@ struct Change {
 
 impl Faults {
     pub fn new(targets: Targets) -> Self {
-        let board = Board { rules: Vec::new(), retry_base_ms: DEFAULT_RETRY_BASE_MS };
-        Self { targets, board: Mutex::new(board), changes: watch::channel(0).0 }
+        let board = Board {
+            rules: Vec::new(),
+            retry_base_ms: DEFAULT_RETRY_BASE_MS,
+        };
+        Self {
+            targets,
+            board: Mutex::new(board),
+            changes: watch::channel(0).0,
+        }
     }
 
     /// The rule for this call, counted as used. `body` is what a rule's `match` looks into.
@@ -175,12 +182,18 @@ impl Faults {
         let mut board = self.lock();
         let live = board.rules.iter_mut().find(|live| live.fits(target) && live.matches(body))?;
         live.hits += 1;
-        Some(Hit { rule: live.rule.clone(), last: live.used_up() })
+        Some(Hit {
+            rule: live.rule.clone(),
+            last: live.used_up(),
+        })
     }
 
     /// Whether a rule for this target looks into the body, so that the body has to be read before [`Faults::take`].
     pub fn reads_body(&self, target: &str) -> bool {
-        self.lock().rules.iter().any(|live| live.fits(target) && live.rule.matches.is_some())
+        self.lock()
+            .rules
+            .iter()
+            .any(|live| live.fits(target) && live.rule.matches.is_some())
     }
 
     /// First wait of a webhook's retries is ten times this.
@@ -220,7 +233,10 @@ impl Live {
     }
 
     fn matches(&self, body: &[u8]) -> bool {
-        self.rule.matches.as_deref().is_none_or(|text| String::from_utf8_lossy(body).contains(text))
+        self.rule
+            .matches
+            .as_deref()
+            .is_none_or(|text| String::from_utf8_lossy(body).contains(text))
     }
 }
 
@@ -249,7 +265,10 @@ async fn put(State(faults): State<Arc<Faults>>, body: Bytes) -> Response {
 }
 
 async fn remove(State(faults): State<Arc<Faults>>) -> Json<Value> {
-    faults.replace(Change { rules: Vec::new(), retry_base_ms: None });
+    faults.replace(Change {
+        rules: Vec::new(),
+        retry_base_ms: None,
+    });
     Json(faults.shown())
 }
 
@@ -275,7 +294,9 @@ mod tests {
             ROUTES,
             json!([{"route":"mail.send","status":503,"times":2}, {"route":"mail.send","status":429}]),
         );
-        let statuses: Vec<_> = (0..4).map(|_| faults.take("mail.send", b"").unwrap().rule.status.unwrap()).collect();
+        let statuses: Vec<_> = (0..4)
+            .map(|_| faults.take("mail.send", b"").unwrap().rule.status.unwrap())
+            .collect();
         assert_eq!(statuses, [503, 503, 429, 429]);
         assert!(faults.take("cardlink.webhook", b"").is_none());
     }
@@ -318,7 +339,10 @@ mod tests {
     fn replacing_the_rules_wakes_who_waits_for_a_change() {
         let faults = Faults::new(ROUTES);
         let changes = faults.changes();
-        faults.replace(Change { rules: Vec::new(), retry_base_ms: Some(5) });
+        faults.replace(Change {
+            rules: Vec::new(),
+            retry_base_ms: Some(5),
+        });
         assert!(changes.has_changed().unwrap());
         assert_eq!(faults.retry_base(), Duration::from_millis(5));
     }

@@ -96,7 +96,10 @@ impl App {
 fn router(app: Shared) -> Router {
     let recorded = |route| axum::middleware::from_fn_with_state((app.clone(), route), provider::stand_in);
     Router::new()
-        .route("/cardlink/v2/bill/create", post(cardlink::create).layer(recorded("cardlink.create")))
+        .route(
+            "/cardlink/v2/bill/create",
+            post(cardlink::create).layer(recorded("cardlink.create")),
+        )
         .route("/cardlink/v2/bill/status", get(cardlink::status).layer(recorded("cardlink.status")))
         .route("/mail/emails", post(mail::send).layer(recorded("mail.send")))
         .route("/pay/{bill_id}", get(pay::page))

@@ -68,7 +68,14 @@ impl Mail {
         self.keys.retain(|_, known| now.duration_since(known.since) < KEY_LIFETIME);
         match self.keys.get(key) {
             None => {
-                self.keys.insert(key.to_owned(), Key { body, mail_id: None, since: now });
+                self.keys.insert(
+                    key.to_owned(),
+                    Key {
+                        body,
+                        mail_id: None,
+                        since: now,
+                    },
+                );
                 Claim::New
             }
             Some(known) if known.body != body => Claim::OtherBody,
@@ -146,7 +153,18 @@ fn accept(api_key: &str, headers: &HeaderMap, body: &[u8]) -> Result<Message, Re
     let reply_to = fields.addresses("reply_to", false)?;
     let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string();
     let created_at = clock::text(clock::now());
-    Ok(Message { id, to, from, subject, html, text, headers: custom, reply_to, idempotency_key, created_at })
+    Ok(Message {
+        id,
+        to,
+        from,
+        subject,
+        html,
+        text,
+        headers: custom,
+        reply_to,
+        idempotency_key,
+        created_at,
+    })
 }
 
 struct Fields(Map<String, Value>);
@@ -173,8 +191,16 @@ impl Fields {
         if values.len() > MAX_RECIPIENTS {
             return Err(invalid(name, "At most 50 addresses."));
         }
-        let wrong = || invalid(name, "The email address needs to follow the `email@example.com` or `Name <email@example.com>` format.");
-        values.iter().map(|value| value.as_str().filter(|text| is_address(text)).map(str::to_owned).ok_or_else(wrong)).collect()
+        let wrong = || {
+            invalid(
+                name,
+                "The email address needs to follow the `email@example.com` or `Name <email@example.com>` format.",
+            )
+        };
+        values
+            .iter()
+            .map(|value| value.as_str().filter(|text| is_address(text)).map(str::to_owned).ok_or_else(wrong))
+            .collect()
     }
 }
 
@@ -232,7 +258,9 @@ mod tests {
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());
         }
-        accept("re_key", &map, body.to_string().as_bytes()).map(|_| (200, "")).unwrap_or_else(|(status, name, _)| (status, name))
+        accept("re_key", &map, body.to_string().as_bytes())
+            .map(|_| (200, ""))
+            .unwrap_or_else(|(status, name, _)| (status, name))
     }
 
     #[test]
@@ -248,10 +276,17 @@ mod tests {
         assert_eq!(refusal(&[], good()), (401, "missing_api_key"));
         assert_eq!(refusal(&[("authorization", "Bearer other")], good()), (403, "invalid_api_key"));
         assert_eq!(refusal(&[key, ("idempotency-key", "")], good()), (400, "invalid_idempotency_key"));
-        assert_eq!(refusal(&[key, ("idempotency-key", &"k".repeat(257))], good()), (400, "invalid_idempotency_key"));
+        assert_eq!(
+            refusal(&[key, ("idempotency-key", &"k".repeat(257))], good()),
+            (400, "invalid_idempotency_key")
+        );
         assert_eq!(refusal(&[key], json!([])), (400, "validation_error"));
         for field in ["from", "to", "subject", "text"] {
-            assert_eq!(refusal(&[key], with(field, Value::Null)), (422, "missing_required_field"), "{field}");
+            assert_eq!(
+                refusal(&[key], with(field, Value::Null)),
+                (422, "missing_required_field"),
+                "{field}"
+            );
         }
         for (field, value) in [
             ("from", json!("nobody")),

@@ -66,7 +66,9 @@ pub async fn act(
     };
     let bill = {
         let mut bills = lock(&app.bills);
-        let Some(bill) = bills.get_mut(&bill_id) else { return refuse(StatusCode::NOT_FOUND, "Bill not found.") };
+        let Some(bill) = bills.get_mut(&bill_id) else {
+            return refuse(StatusCode::NOT_FOUND, "Bill not found.");
+        };
         if received.0.is_some() || received.1.is_some() {
             let (amount, currency) = bill.reported();
             bill.received = Some((received.0.unwrap_or(amount), received.1.unwrap_or_else(|| currency.to_owned())));
@@ -74,7 +76,11 @@ pub async fn act(
         bill.move_to(status, clock::now());
         bill.clone()
     };
-    let delivery = Delivery { url: bill.request.webhook_url.clone(), body: notice(&app, &bill, status), copies };
+    let delivery = Delivery {
+        url: bill.request.webhook_url.clone(),
+        body: notice(&app, &bill, status),
+        copies,
+    };
     if pages::wants_json(&headers) {
         let webhook = deliver(app, delivery, options.wait.as_deref() == Some("all")).await;
         let bill_shown = bill.shown(clock::now());
@@ -91,7 +97,11 @@ fn notice(app: &Shared, bill: &Bill, status: Status) -> String {
 
 fn received(options: &Options) -> Result<(Option<Decimal>, Option<String>), ()> {
     let amount = options.amount.as_deref().map(|text| amount(text).ok_or(())).transpose()?;
-    let currency = options.currency.as_deref().map(|text| is_currency(text).then(|| text.to_owned()).ok_or(())).transpose()?;
+    let currency = options
+        .currency
+        .as_deref()
+        .map(|text| is_currency(text).then(|| text.to_owned()).ok_or(()))
+        .transpose()?;
     Ok((amount, currency))
 }
 

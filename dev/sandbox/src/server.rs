@@ -61,7 +61,10 @@ async fn serve_connection(stream: TcpStream, router: Router) {
         }
     });
     // The error is a client that went away, or the drop that was asked for.
-    let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 #[derive(Debug)]

@@ -37,8 +37,19 @@ struct Webhook<'a> {
 /// The bytes Cardlink posts to the bill's `webhook_url`.
 pub fn webhook_body(bill_id: &str, status: &str, amount: Decimal, currency: &str, secret: &str) -> String {
     let text = amount_text(amount);
-    let fields = BTreeMap::from([("bill_id", bill_id), ("status", status), ("amount", text.as_str()), ("currency", currency)]);
-    let webhook = Webhook { bill_id, status, amount: amount_number(amount), currency, signature: sign(&fields, secret) };
+    let fields = BTreeMap::from([
+        ("bill_id", bill_id),
+        ("status", status),
+        ("amount", text.as_str()),
+        ("currency", currency),
+    ]);
+    let webhook = Webhook {
+        bill_id,
+        status,
+        amount: amount_number(amount),
+        currency,
+        signature: sign(&fields, secret),
+    };
     // A struct of strings and one checked number always serializes.
     serde_json::to_string(&webhook).unwrap_or_default()
 }
@@ -69,7 +80,10 @@ mod tests {
         let body = webhook_body("bill_001", "PAID", Decimal::new(75, 0), "USD", "whsec_spec_secret");
         assert_eq!(
             body,
-            format!(r#"{{"bill_id":"bill_001","status":"PAID","amount":75.00,"currency":"USD","signature":"{}"}}"#, VECTORS[0].1)
+            format!(
+                r#"{{"bill_id":"bill_001","status":"PAID","amount":75.00,"currency":"USD","signature":"{}"}}"#,
+                VECTORS[0].1
+            )
         );
     }
 }

@@ -59,8 +59,12 @@ pub struct Report {
 pub async fn deliver(app: Shared, delivery: Delivery, wait_for_retries: bool) -> Report {
     let hit = app.faults.take(WEBHOOK, delivery.body.as_bytes());
     if let Some(hit) = hit.as_ref().filter(|hit| hit.rule.reorder) {
-        let report =
-            Report { url: delivery.url.clone(), body: delivery.body.clone(), held: true, ..Report::default() };
+        let report = Report {
+            url: delivery.url.clone(),
+            body: delivery.body.clone(),
+            held: true,
+            ..Report::default()
+        };
         lock(&app.held).push(delivery);
         if hit.last {
             tokio::spawn(release(app));
@@ -90,8 +94,13 @@ async fn send(app: Shared, delivery: Delivery, rule: Rule, wait_for_retries: boo
     let copies = delivery.copies.max(rule.duplicate.unwrap_or(1));
     let answers = attempt(&app, &delivery, &rule, 1, copies).await;
     let delivered = answers.iter().any(|answer| answer.status == Some(200));
-    let mut report =
-        Report { url: delivery.url.clone(), body: delivery.body.clone(), delivered, answers, ..Report::default() };
+    let mut report = Report {
+        url: delivery.url.clone(),
+        body: delivery.body.clone(),
+        delivered,
+        answers,
+        ..Report::default()
+    };
     if delivered {
         return report;
     }
@@ -113,7 +122,11 @@ async fn retry(app: Shared, delivery: Delivery) -> Vec<Answer> {
     let mut answers = Vec::new();
     for number in 2..=MAX_ATTEMPTS {
         sleep(wait_before(&app, number)).await;
-        let rule = app.faults.take(WEBHOOK, delivery.body.as_bytes()).map(|hit| hit.rule).unwrap_or_default();
+        let rule = app
+            .faults
+            .take(WEBHOOK, delivery.body.as_bytes())
+            .map(|hit| hit.rule)
+            .unwrap_or_default();
         answers.extend(attempt(&app, &delivery, &rule, number, rule.duplicate.unwrap_or(1)).await);
         if answers.iter().any(|answer| answer.status == Some(200)) {
             break;
@@ -165,7 +178,14 @@ async fn post(app: Shared, delivery: Delivery, rule: Rule, attempt: u32, copy: u
         error: error.clone(),
         duration_ms: elapsed_ms,
     });
-    Answer { attempt, copy, status, body, error, elapsed_ms }
+    Answer {
+        attempt,
+        copy,
+        status,
+        body,
+        error,
+        elapsed_ms,
+    }
 }
 
 async fn request(app: &Shared, delivery: &Delivery) -> Result<(u16, Option<Value>), String> {
@@ -176,9 +196,14 @@ async fn request(app: &Shared, delivery: &Delivery) -> Result<(u16, Option<Value
         .map_err(|error| error.to_string())?;
     let response = app.client.request(request).await.map_err(|error| with_causes(&error))?;
     let status = response.status().as_u16();
-    let bytes = to_bytes(Body::new(response.into_body()), MAX_ANSWER).await.map_err(|error| with_causes(&error))?;
+    let bytes = to_bytes(Body::new(response.into_body()), MAX_ANSWER)
+        .await
+        .map_err(|error| with_causes(&error))?;
     let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
-    Ok((status, (!bytes.is_empty()).then(|| serde_json::from_slice(&bytes).unwrap_or_else(|_| text()))))
+    Ok((
+        status,
+        (!bytes.is_empty()).then(|| serde_json::from_slice(&bytes).unwrap_or_else(|_| text())),
+    ))
 }
 
 /// hyper's own message says only "client error"; the reason stands in its sources.

@@ -1,0 +1,76 @@
+//! The values of each function's bindings in a local stack. In production the secrets among them are set with
+//! `wrangler secret put` (docs/security.md has the table).
+
+use std::collections::BTreeMap;
+
+use crate::{functions::GATEWAY, keys::Keys};
+
+/// Where the other parts of the stack are reached.
+pub struct Addresses {
+    pub proxy: String,
+    pub sandbox: String,
+}
+
+/// The text bindings of one function. `token` is its PostgREST token.
+pub fn of(function: &str, keys: &Keys, addresses: &Addresses, token: &str, apikey: &str, test_clock: bool) -> BTreeMap<&'static str, String> {
+    let mut vars = BTreeMap::new();
+    if function == GATEWAY {
+        return vars;
+    }
+    vars.insert("POSTGREST_URL", addresses.proxy.clone());
+    vars.insert("POSTGREST_TOKEN", token.to_owned());
+    vars.insert("POSTGREST_APIKEY", apikey.to_owned());
+    if matches!(function, "orders" | "jobs") {
+        vars.insert("ORDER_TOKEN_KEY", keys.order_token_key.clone());
+        vars.insert("CODE_KEYS", keys.code_keys_json());
+        vars.insert("CARDLINK_URL", format!("{}/cardlink/v2", addresses.sandbox));
+        vars.insert("CARDLINK_TOKEN", keys.cardlink_token.clone());
+    }
+    if matches!(function, "orders" | "jobs" | "cardlink") {
+        vars.insert("CARDLINK_API", "v2".to_owned());
+    }
+    if matches!(function, "jobs" | "cardlink") {
+        vars.insert("JOBS_SECRET", keys.jobs_secret.clone());
+    }
+    if function == "cardlink" {
+        vars.insert("CARDLINK_SECRET", keys.cardlink_secret.clone());
+    }
+    if function == "jobs" {
+        vars.insert("MAIL_PROVIDER", "resend".to_owned());
+        vars.insert("MAIL_URL", format!("{}/mail", addresses.sandbox));
+        vars.insert("MAIL_API_KEY", keys.mail_api_key.clone());
+        vars.insert("MAIL_FROM", "Demo shop <orders@shop.example>".to_owned());
+        if test_clock {
+            vars.insert("TEST_CLOCK", "1".to_owned());
+        }
+    }
+    vars
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_function(function: &str, test_clock: bool) -> BTreeMap<&'static str, String> {
+        let keys: Keys = serde_json::from_str("{}").unwrap();
+        let addresses = Addresses { proxy: "http://proxy".into(), sandbox: "http://sandbox".into() };
+        of(function, &keys, &addresses, "token", "apikey", test_clock)
+    }
+
+    #[test]
+    fn a_function_gets_only_the_secrets_it_works_with() {
+        assert!(of_function("gateway", true).is_empty());
+        let events: Vec<_> = of_function("events", true).into_keys().collect();
+        assert_eq!(events, ["POSTGREST_APIKEY", "POSTGREST_TOKEN", "POSTGREST_URL"]);
+        let cardlink = of_function("cardlink", true);
+        assert!(cardlink.contains_key("CARDLINK_SECRET") && !cardlink.contains_key("CODE_KEYS"));
+        let orders = of_function("orders", true);
+        assert!(orders.contains_key("CODE_KEYS") && !orders.contains_key("CARDLINK_SECRET") && !orders.contains_key("JOBS_SECRET"));
+    }
+
+    #[test]
+    fn the_test_clock_is_bound_in_test_stacks_only() {
+        assert_eq!(of_function("jobs", true).get("TEST_CLOCK").map(String::as_str), Some("1"));
+        assert_eq!(of_function("jobs", false).get("TEST_CLOCK"), None);
+    }
+}

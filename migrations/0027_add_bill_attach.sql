@@ -1,0 +1,96 @@
+-- api.attach_bill and api.fail_order: what became of the bill an order asked for.
+--
+-- Called by the orders Worker after the provider answered, or did not. A bill is attached whatever the order's status has become in
+-- the meantime: the bill exists and can be paid, and late money is taken. The same bill again is the same answer.
+--
+-- The provider may report a payment before we know the bill; such a notice is parked, and settled here. `ops.lock_bill` closes the gap
+-- between "no such bill" there and "nothing parked" here.
+--
+-- `fail_order` frees the codes at once, and only where no bill was attached: no payment link reached the shopper.
+
+set local role lonieve_owner;
+
+create function ops.settle_parked(p_bill_id text, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  w ops.webhook_logs;
+  v_result jsonb;
+begin
+  for w in select l.* from ops.webhook_logs l where l.bill_id = p_bill_id and l.outcome = 'parked' order by l.created_at, l.id for update loop
+    begin
+      v_result := shop.settle_notice(p_bill_id, w.status, w.amount, w.currency, w.origin, w.request_body, p_now);
+      update ops.webhook_logs set outcome = v_result ->> 'outcome', order_id = (v_result ->> 'order_id')::uuid,
+        tenant_id = (v_result ->> 'tenant_id')::uuid, processed = true
+      where id = w.id;
+    exception when others then
+      -- The bill stays attached: without it, this notice and every later one would find no order.
+      update ops.webhook_logs set error = left(sqlerrm, 500) where id = w.id;
+    end;
+  end loop;
+end
+$$;
+comment on function ops.settle_parked(text, timestamptz) is 'Settles the parked notices of a bill that has just become known, oldest first.';
+
+create function api.attach_bill(p jsonb) returns jsonb
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  v_now timestamptz := ops.request_time(p);
+  v_bill text := p ->> 'bill_id';
+  o shop.orders;
+  y shop.payments;
+begin
+  if coalesce(v_bill, '') = '' then
+    raise exception 'bill_id is required' using errcode = '22023';
+  end if;
+  perform ops.lock_bill(v_bill);
+  select * into o from shop.orders where id = ops.try_uuid(p ->> 'order_id') for update;
+  if not found then
+    return jsonb_build_object('outcome', 'order_not_found');
+  end if;
+  select * into y from shop.payments where order_id = o.id order by created_at, id limit 1 for update;
+  if y.bill_id = v_bill then
+    return jsonb_build_object('outcome', 'attached', 'expires_at', ops.iso(o.expires_at));
+  end if;
+  if y.bill_id is not null or exists (select from shop.payments where bill_id = v_bill) then
+    return jsonb_build_object('outcome', 'bill_conflict');
+  end if;
+  update shop.payments set bill_id = v_bill, payment_url = p ->> 'payment_url', provider_expires_at = (p ->> 'provider_expires_at')::timestamptz,
+    cardlink_response = p -> 'provider_response'
+  where id = y.id;
+  update shop.orders set cardlink_bill_id = v_bill, payment_url = p ->> 'payment_url',
+    -- The provider's clock starts a moment after ours: its end counts, but never sooner than promised nor later than the grace allows.
+    expires_at = greatest(expires_at, least((p ->> 'provider_expires_at')::timestamptz,
+      expires_at + make_interval(secs => ops.tenant_setting(tenant_id, 'reservation_grace_s')::double precision)))
+  where id = o.id returning * into o;
+  perform analytics.record_order_event(o.id, 'payment_redirect',
+    jsonb_build_object('order_id', o.id, 'amount', ops.money(o.total_amount), 'bill_id', v_bill), v_now);
+  perform ops.settle_parked(v_bill, v_now);
+  return jsonb_build_object('outcome', 'attached', 'expires_at', ops.iso(o.expires_at));
+end
+$$;
+comment on function api.attach_bill(jsonb) is
+  'Role: edge_orders. p: order_id, bill_id, payment_url, provider_expires_at?, provider_response?. {outcome: attached, expires_at}; order_not_found, bill_conflict.';
+
+create function api.fail_order(p jsonb) returns jsonb
+language plpgsql volatile security definer set search_path = '' as $$
+declare
+  v_now timestamptz := ops.request_time(p);
+  o shop.orders;
+  y shop.payments;
+begin
+  select * into o from shop.orders where id = ops.try_uuid(p ->> 'order_id') for update;
+  if not found or o.status <> 'pending' then
+    return jsonb_build_object('outcome', 'ignored');
+  end if;
+  select * into y from shop.payments where order_id = o.id order by created_at, id limit 1 for update;
+  if y.bill_id is not null then
+    return jsonb_build_object('outcome', 'ignored');
+  end if;
+  update shop.payments set status = 'failed', processed_at = v_now where id = y.id;
+  update shop.orders set status = 'failed', failure_reason = left(coalesce(p ->> 'reason', 'unknown'), 200) where id = o.id;
+  perform shop.release_codes(o.id, v_now);
+  return jsonb_build_object('outcome', 'failed');
+end
+$$;
+comment on function api.fail_order(jsonb) is
+  'Role: edge_orders. p: order_id, reason. The provider gave no bill: the order fails and its codes are free at once. {outcome: failed}; ignored where it is not pending or has a bill.';
