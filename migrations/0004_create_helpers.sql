@@ -38,6 +38,20 @@ language sql immutable set search_path = '' as $$
 $$;
 comment on function ops.try_amount(text) is 'A plain decimal that is not negative and fits numeric(12,2) in front of the point, or null. Not rounded.';
 
+create function ops.try_time(p_text text) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+begin
+  -- The pattern keeps out words such as `now` and `infinity`, and times without a zone, which the cast would take.
+  if p_text ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})$' then
+    return p_text::timestamptz;
+  end if;
+  return null;
+exception when data_exception then
+  return null; -- 30 February
+end
+$$;
+comment on function ops.try_time(text) is 'An RFC 3339 time, or null.';
+
 create function ops.money(p_amount numeric) returns text
 language sql immutable set search_path = '' as $$
   select round(p_amount, 2)::text

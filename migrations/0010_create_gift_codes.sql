@@ -18,7 +18,8 @@ create table shop.gift_codes (
   id uuid constraint gift_codes_pkey primary key default gen_random_uuid(),
   tenant_id uuid not null,
   product_id uuid not null,
-  code_sealed text not null constraint gift_codes_code_sealed_base64url check (code_sealed ~ '^[A-Za-z0-9_-]{39,2000}$'),
+  code_sealed text not null constraint gift_codes_code_sealed_base64url
+    check (code_sealed ~ '^[A-Za-z0-9_-]+$' and length(code_sealed) between 39 and 2000),
   code_key_id text not null constraint gift_codes_code_key_id_length check (length(code_key_id) between 1 and 64),
   code_fingerprint text not null constraint gift_codes_code_fingerprint_hex check (code_fingerprint ~ '^[0-9a-f]{64}$'),
   code_last4 text not null constraint gift_codes_code_last4_length check (length(code_last4) <= 4),

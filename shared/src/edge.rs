@@ -143,6 +143,35 @@ where
     Ok(response)
 }
 
+/// Runs a cron trigger's job and logs how it ended. A failed run is repeated by the next trigger.
+pub async fn run_scheduled<C, T, F>(
+    function: &'static str,
+    job: &'static str,
+    env: &Env,
+    config: impl FnOnce(&Bindings) -> Result<C, BindingError>,
+    run: impl FnOnce(C, DateTime<Utc>) -> F,
+) where
+    F: Future<Output = Result<T, ApiError>>,
+{
+    let started = now();
+    let request_id = random_uuid().to_string();
+    let result = match config(&Bindings(env)) {
+        Ok(config) => run(config, started).await.err(),
+        Err(error) => Some(ApiError::new(Code::Misconfigured).detail(error.0)),
+    };
+    log(&LogLine {
+        level: result.as_ref().map_or(Level::Info, |error| error.code.level()),
+        function,
+        request_id: &request_id,
+        method: "CRON",
+        route: job,
+        status: result.as_ref().map_or(200, |error| error.code.status().as_u16()),
+        code: result.as_ref().map(|error| error.code.name()),
+        detail: result.as_ref().and_then(|error| error.detail.as_deref()),
+        ms: (now() - started).num_milliseconds(),
+    });
+}
+
 async fn health(function: &str, incoming: &Incoming, db: Option<Db>) -> Result<Response<String>, ApiError> {
     if incoming.method != Method::GET && incoming.method != Method::HEAD {
         return Err(ApiError::method_not_allowed("GET, HEAD"));

@@ -124,7 +124,8 @@ impl Installation {
         }
     }
 
-    pub fn start(&self, port: u16, ephemeral: bool, logs: &Path, run_id: &str) -> Result<Process> {
+    /// How to start the server.
+    pub fn server(&self, port: u16, ephemeral: bool) -> Spec {
         // The sockets folder stays empty: TCP on loopback with a password is the only way in.
         let mut settings = vec![
             "listen_addresses=127.0.0.1".to_owned(),
@@ -139,7 +140,7 @@ impl Installation {
             settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"].map(str::to_owned));
         }
         let data = ["-D".to_owned(), self.data.display().to_string()];
-        let spec = Spec {
+        Spec {
             name: "postgres",
             program: self.bin.join("postgres"),
             args: data.into_iter().chain(settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting])).collect(),
@@ -147,8 +148,7 @@ impl Installation {
             dir: "/".into(),
             stop: Signal::INT,
             account: self.account,
-        };
-        Process::spawn(spec, logs, run_id)
+        }
     }
 }
 

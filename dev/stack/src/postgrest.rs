@@ -40,15 +40,8 @@ pub fn binary(layout: &Layout) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Starts PostgREST on the database at `url` and waits until it has read the schema.
-pub async fn start(
-    layout: &Layout,
-    ports: &Ports,
-    keys: &Keys,
-    url: &str,
-    http: &reqwest::Client,
-    spawn: impl FnOnce(Spec) -> Result<Process>,
-) -> Result<Process> {
+/// How to start PostgREST on the database at `url`.
+pub fn server(layout: &Layout, ports: &Ports, keys: &Keys, url: &str) -> Result<Spec> {
     let login = database::with_login(url, "authenticator", &keys.authenticator_password)?;
     let env = [
         ("PGRST_DB_URI", login),
@@ -65,7 +58,7 @@ pub async fn start(
         ("PGRST_ADMIN_SERVER_PORT", ports.postgrest_admin.to_string()),
         ("PGRST_LOG_LEVEL", "warn".into()),
     ];
-    let process = spawn(Spec {
+    Ok(Spec {
         name: "postgrest",
         program: binary(layout)?,
         args: Vec::new(),
@@ -73,8 +66,11 @@ pub async fn start(
         dir: layout.dir.clone(),
         stop: Signal::TERM,
         account: None,
-    })?;
-    let admin = format!("http://127.0.0.1:{}/ready", ports.postgrest_admin);
-    ready::wait_for("PostgREST", Duration::from_secs(30), &process, || ready::answers_ok(http, &admin)).await?;
-    Ok(process)
+    })
+}
+
+/// Waits until it has read the schema.
+pub async fn wait(process: &Process, ports: &Ports, http: &reqwest::Client) -> Result<()> {
+    let url = format!("http://127.0.0.1:{}/ready", ports.postgrest_admin);
+    ready::wait_for("PostgREST", Duration::from_secs(30), process, || ready::answers_ok(http, &url)).await
 }

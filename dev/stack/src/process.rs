@@ -3,7 +3,10 @@
 
 use std::{
     fs::File,
-    os::unix::process::{CommandExt, ExitStatusExt},
+    os::unix::{
+        fs::OpenOptionsExt,
+        process::{CommandExt, ExitStatusExt},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{OnceLock, mpsc},
@@ -44,7 +47,8 @@ impl Process {
     /// leftover of a killed run is known to be ours (see `leftovers`).
     pub fn spawn(spec: Spec, logs: &Path, run_id: &str) -> Result<Self> {
         let log = logs.join(format!("{}.log", spec.name));
-        let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        // Some programs print their settings, secrets included.
+        let output = File::options().write(true).create(true).truncate(true).mode(0o600).open(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = command_that_dies_with_us(&spec);
         command
             .args(&spec.args)

@@ -1,1 +1,62 @@
+//! Worker `jobs`: everything that happens without a shopper waiting for it.
+//!
+//! In scope: sending what the outbox holds, ending reservations that were never paid, delivering orders that waited for codes. It is
+//! the only Worker that talks to mail and other outgoing services. Out of scope: deciding what is due; SQL functions do that.
 
+mod expiry;
+mod handler;
+mod mail;
+mod outbox;
+
+use http::Response;
+use shared::cardlink::Api;
+use shared::codes::CodeKeys;
+use shared::edge::{self, BindingError, Bindings};
+use shared::outgoing::Outgoing;
+use shared::postgrest::Db;
+use shared::secret::Secret;
+use shared::tokens::OrderTokenKey;
+use worker::{Context, Env, HttpRequest, ScheduleContext, ScheduledEvent, event};
+
+/// Bindings of this Worker, checked.
+pub struct Config {
+    pub db: Db,
+    pub jobs_secret: Secret,
+    pub code_keys: CodeKeys,
+    pub token_key: OrderTokenKey,
+    pub cardlink_api: Api,
+    pub cardlink_url: String,
+    pub cardlink_token: Secret,
+    pub mail: mail::Sender,
+    pub outgoing: Outgoing,
+    /// Only test stacks set `TEST_CLOCK=1`; then the header `X-Test-Clock` moves the time of a run.
+    pub test_clock: bool,
+}
+
+impl Config {
+    fn from_bindings(bindings: &Bindings) -> Result<Self, BindingError> {
+        Ok(Self {
+            db: bindings.db()?,
+            jobs_secret: bindings.secret("JOBS_SECRET")?,
+            code_keys: bindings.parsed("CODE_KEYS", "{\"kid\": \"<base64 of 32 bytes>\"}", |json| CodeKeys::parse(json, None).ok())?,
+            token_key: bindings.parsed("ORDER_TOKEN_KEY", "base64 of at least 32 bytes", OrderTokenKey::parse)?,
+            cardlink_api: bindings.parsed("CARDLINK_API", "v2", Api::parse)?,
+            cardlink_url: bindings.required("CARDLINK_URL")?.trim_end_matches('/').to_owned(),
+            cardlink_token: bindings.secret("CARDLINK_TOKEN")?,
+            mail: mail::Sender::from_bindings(bindings)?,
+            outgoing: Outgoing::default(),
+            test_clock: bindings.optional("TEST_CLOCK").as_deref() == Some("1"),
+        })
+    }
+}
+
+#[event(fetch)]
+async fn fetch(request: HttpRequest, env: Env, _ctx: Context) -> worker::Result<Response<String>> {
+    let health_db = |config: &Config| Some(config.db.clone());
+    edge::serve("jobs", request, &env, handler::MAX_BODY, Config::from_bindings, health_db, handler::handle).await
+}
+
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _ctx: ScheduleContext) {
+    edge::run_scheduled("jobs", "tick", &env, Config::from_bindings, handler::tick).await;
+}

@@ -1,0 +1,69 @@
+//! Static pages: from Cloudflare's asset store, or from workerd's disk service when self-hosted (it knows no content types, so the
+//! gateway sets them in both cases), with the headers every page should have.
+
+use shared::error::{ApiError, Code};
+use worker::{Env, Method, Request, RequestInit, Response};
+
+/// Scripts, styles and images come from this site only; no page may be framed.
+const CONTENT_SECURITY_POLICY: &str =
+    "default-src 'self'; img-src 'self' data: https:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+
+pub async fn serve(request: &Request, env: &Env, file: &str) -> Result<Response, ApiError> {
+    let broken = |error: worker::Error| ApiError::new(Code::InternalError).detail(format_args!("assets: {error}"));
+    let found = fetch(request, env, file).await.map_err(broken)?;
+    if found.status_code() == 404 {
+        return Err(Code::NotFound.into());
+    }
+    with_page_headers(found, file).map_err(broken)
+}
+
+async fn fetch(request: &Request, env: &Env, file: &str) -> worker::Result<Response> {
+    let mut url = request.url()?;
+    url.set_path(file);
+    url.set_query(None);
+    let mut init = RequestInit::new();
+    init.with_method(Method::Get);
+    env.assets("ASSETS")?.fetch_request(Request::new_with_init(url.as_str(), &init)?).await?.try_into()
+}
+
+/// The same status and body under headers of our own: what the store sends has none that a page needs.
+fn with_page_headers(mut found: Response, file: &str) -> worker::Result<Response> {
+    let status = found.status_code();
+    let mut response = Response::from_stream(found.stream()?)?.with_status(status);
+    let headers = response.headers_mut();
+    headers.set("content-type", content_type(file))?;
+    headers.set("content-security-policy", CONTENT_SECURITY_POLICY)?;
+    headers.set("x-content-type-options", "nosniff")?;
+    // Order pages carry the order's token in the fragment and its id in the query: neither may leave in a Referer.
+    headers.set("referrer-policy", "no-referrer")?;
+    headers.set("cache-control", if file.ends_with(".html") { "no-cache" } else { "public, max-age=300" })?;
+    Ok(response)
+}
+
+/// By the file's ending; what is unknown is downloaded, not shown.
+pub fn content_type(file: &str) -> &'static str {
+    match file.rsplit('.').next().unwrap_or_default() {
+        "html" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "json" => "application/json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "webp" => "image/webp",
+        "ico" => "image/x-icon",
+        "txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::content_type;
+
+    #[test]
+    fn endings_name_the_content_type() {
+        assert_eq!(content_type("index.html"), "text/html; charset=utf-8");
+        assert_eq!(content_type("css/shop.css"), "text/css; charset=utf-8");
+        assert_eq!(content_type("file.exe"), "application/octet-stream");
+    }
+}

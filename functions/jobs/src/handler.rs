@@ -1,0 +1,88 @@
+//! `POST /api/jobs/run/{name}`, and the cron trigger, which runs `tick`
+//!
+//! 1. Any other path: 404 `not_found`; any other method: 405 with `Allow`.
+//! 2. No `Authorization: Bearer <JOBS_SECRET>`: 401 `unauthorized`, nothing done.
+//! 3. A name that is no job: 404 `job_not_found`.
+//! 4. 200 with counts of what was done. Database not reached: 503; what was begun goes on at the next run.
+
+use chrono::{DateTime, Utc};
+use http::{Method, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use shared::client_info;
+use shared::edge::{self, Incoming};
+use shared::error::{ApiError, Code};
+use shared::postgrest::Rpc;
+
+use crate::{Config, expiry, outbox};
+
+pub const MAX_BODY: usize = 4 * 1024;
+/// Orders one run looks at.
+const BATCH: u32 = 50;
+const FULFIL_WAITING: Rpc = Rpc::idempotent("fulfil_waiting");
+
+/// What a run did.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub expiry: Option<expiry::Report>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub outbox: Option<outbox::Report>,
+}
+
+/// Answer of `api.fulfil_waiting`: orders delivered now, and orders still without codes.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Waiting {
+    pub fulfilled: u32,
+    pub waiting: u32,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    job: &'a str,
+    #[serde(flatten)]
+    report: Report,
+}
+
+pub async fn handle(config: Config, request: Incoming) -> Result<Response<String>, ApiError> {
+    let Some(name) = request.path.strip_prefix("/api/jobs/run/") else { return Err(Code::NotFound.into()) };
+    if request.method != Method::POST {
+        return Err(ApiError::method_not_allowed("POST"));
+    }
+    if !client_info::bearer(&request.headers).is_some_and(|token| config.jobs_secret.matches(token)) {
+        return Err(Code::Unauthorized.into());
+    }
+    let now = clock(&config, &request)?;
+    let report = match name {
+        "tick" => tick(config, now).await?,
+        "outbox" => Report { outbox: Some(outbox::run(&config, now).await?), ..Report::default() },
+        "expire_orders" => Report { expiry: Some(expiry::run(&config, now).await?), ..Report::default() },
+        "fulfil_waiting" => Report { waiting: Some(fulfil_waiting(&config, now).await?), ..Report::default() },
+        _ => return Err(Code::JobNotFound.into()),
+    };
+    edge::json(StatusCode::OK, &Answer { job: name, report })
+}
+
+/// All due work, in the order in which one part feeds the next: freed codes serve waiting orders, both fill the outbox.
+pub async fn tick(config: Config, now: DateTime<Utc>) -> Result<Report, ApiError> {
+    Ok(Report {
+        expiry: Some(expiry::run(&config, now).await?),
+        waiting: Some(fulfil_waiting(&config, now).await?),
+        outbox: Some(outbox::run(&config, now).await?),
+    })
+}
+
+async fn fulfil_waiting(config: &Config, now: DateTime<Utc>) -> Result<Waiting, ApiError> {
+    Ok(config.db.call(FULFIL_WAITING, &json!({"now": now, "limit": BATCH})).await?)
+}
+
+fn clock(config: &Config, request: &Incoming) -> Result<DateTime<Utc>, ApiError> {
+    match client_info::header_text(&request.headers, "x-test-clock", 64) {
+        Some(text) if config.test_clock => DateTime::parse_from_rfc3339(&text)
+            .map(|time| time.with_timezone(&Utc))
+            .map_err(|_| ApiError::new(Code::InvalidRequest).field("X-Test-Clock", "must be an RFC 3339 time")),
+        _ => Ok(request.now),
+    }
+}
