@@ -70,11 +70,17 @@ begin
       execute format('grant lonieve_owner to %I', current_user);
     end if;
   end if;
+
+  if 'lonieve_owner' = any (v_new) then
+    comment on role lonieve_owner is 'Owns every schema, table and function of lonieve-edge. Logs in nowhere.';
+  end if;
+exception when insufficient_privilege then
+  raise exception using errcode = '42501',
+    message = format('%s may not set up the roles of lonieve-edge: %s', current_user, sqlerrm),
+    hint = format('It needs CREATEROLE. Where another role made them before (for another database of this cluster), a superuser must say: grant lonieve_owner to %I.', current_user);
 end
 $$;
 
 -- A new function is executable by PUBLIC unless this says otherwise. Only this form does it: the one with `in schema` can add
 -- rights but not take away the built-in one.
 alter default privileges for role lonieve_owner revoke execute on functions from public;
-
-comment on role lonieve_owner is 'Owns every schema, table and function of lonieve-edge. Logs in nowhere.';

@@ -46,7 +46,7 @@ begin
   return jsonb_build_object(
     'outcome', 'created', 'order_id', v_order, 'payment_id', v_payment, 'amount', ops.money(p_price * p_quantity), 'currency', r.currency,
     'unit_price', ops.money(p_price), 'product_name', r.name, 'quantity', p_quantity, 'expires_at', ops.iso(v_expires),
-    'site_url', ops.tenant_site_url(r.tenant_id));
+    'expires_in', extract(epoch from v_expires - p_now)::integer, 'site_url', ops.tenant_site_url(r.tenant_id));
 end
 $$;
 comment on function shop.place_order(jsonb, shop.products, numeric, numeric, integer, timestamptz) is
@@ -97,4 +97,4 @@ begin
 end
 $$;
 comment on function api.create_order(jsonb) is
-  'Role: edge_orders. p: the fields of POST /api/orders/create in snake_case, with host, ip, device. {outcome: created, order_id, payment_id, amount, currency, unit_price, product_name, quantity, expires_at, site_url}; unknown_tenant, product_not_found, nominal_not_offered, price_changed {price}, currency_mismatch {currency}, out_of_stock. A refusal writes nothing.';
+  'Role: edge_orders. p: the fields of POST /api/orders/create in snake_case, with host, ip, device. {outcome: created, order_id, payment_id, amount, currency, unit_price, product_name, quantity, expires_at, expires_in, site_url}; unknown_tenant, product_not_found, nominal_not_offered, price_changed {price}, currency_mismatch {currency}, out_of_stock. A refusal writes nothing.';

@@ -59,7 +59,8 @@ begin
   where id = y.id;
   update shop.orders set cardlink_bill_id = v_bill, payment_url = p ->> 'payment_url',
     -- The provider's clock starts a moment after ours: its end counts, but never sooner than promised nor later than the grace allows.
-    expires_at = greatest(expires_at, least((p ->> 'provider_expires_at')::timestamptz,
+    -- (`least` would pass over a null, hence the coalesce.)
+    expires_at = greatest(expires_at, least(coalesce((p ->> 'provider_expires_at')::timestamptz, expires_at),
       expires_at + make_interval(secs => ops.tenant_setting(tenant_id, 'reservation_grace_s')::double precision)))
   where id = o.id returning * into o;
   perform analytics.record_order_event(o.id, 'payment_redirect',

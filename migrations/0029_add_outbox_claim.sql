@@ -93,7 +93,7 @@ comment on function ops.mail_json(ops.outbox) is 'All that is needed to render a
 create function ops.bury(x ops.outbox, p_error text, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
-  update ops.outbox set status = 'dead', last_error = left(p_error, 500), finished_at = p_now, locked_until = null where id = x.id;
+  update ops.outbox set status = 'dead', attempts = x.attempts, last_error = left(p_error, 500), finished_at = p_now, locked_until = null where id = x.id;
   if x.kind in ('mail.codes', 'mail.gift') then
     update shop.orders set email_status = 'failed' where id = x.aggregate_id;
   end if;

@@ -8,7 +8,8 @@
 -- `finish` takes the provider's verdict. Retries back off from 5 s by a factor of 4 up to an hour, with jitter so that a recovering
 -- provider is not hit by all at once; after eight attempts the row is dead and staff are told.
 --
--- `finish` locks the order before the row, orders in ascending id. `begin` never waits: a row somebody else has locked is `gone`.
+-- `finish` locks the order before the row; both go through their rows by order id. `begin` waits for a locked row: a concurrent claim locks
+-- rows for a moment that it then finds taken, and SKIP LOCKED here would call those `gone`.
 
 set local role lonieve_owner;
 
@@ -22,12 +23,14 @@ declare
   e jsonb;
   x ops.outbox;
 begin
-  for e in select value from jsonb_array_elements(p -> 'rows') order by value ->> 'id' loop
+  for e in select r.value from jsonb_array_elements(p -> 'rows') r left join ops.outbox b on b.id = ops.try_uuid(r.value ->> 'id')
+    order by b.aggregate_id, r.value ->> 'id'
+  loop
     v_hash := e ->> 'payload_hash';
     if coalesce(v_hash, '') = '' then
       raise exception 'payload_hash is required' using errcode = '22023';
     end if;
-    select * into x from ops.outbox where id = ops.try_uuid(e ->> 'id') for update skip locked;
+    select * into x from ops.outbox where id = ops.try_uuid(e ->> 'id') for update;
     if not found or x.status <> 'pending' or x.locked_until is null or x.locked_until <= v_now then
       v_outcome := 'gone';
     elsif x.payload_hash is null or x.payload_hash = v_hash then

@@ -1,1 +1,32 @@
+//! What the end-to-end tests share: a running stack, and shops of their own in it.
+//!
+//! In scope: real requests against the built Workers, real rows read back as superuser. Out of scope: rules; a test that needs a rule
+//! to know what is right would repeat the code it tests. `cargo xtask test` starts the stack and names it in `LONIEVE_STACK`.
+//!
+//! Every test makes a [`Shop`], a tenant with its own host, so that tests run side by side in one database. "Nothing was written" is
+//! asserted with [`Shop::rows`], which counts the tenant's rows in every table that has a `tenant_id`.
+#![expect(clippy::unwrap_used, reason = "a test harness: a failed step is a failed test")]
 
+mod reply;
+mod shop;
+mod sign;
+
+pub use reply::Reply;
+pub use shop::{Placed, Shop};
+pub use sign::signed_notice;
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use stack::Info;
+
+/// The stack under test.
+pub fn stack() -> &'static Info {
+    static INFO: OnceLock<Info> = OnceLock::new();
+    INFO.get_or_init(|| {
+        let path = std::env::var_os("LONIEVE_STACK")
+            .map(PathBuf::from)
+            .expect("LONIEVE_STACK is not set: run the end-to-end tests with `cargo xtask test`, or point it at a running stack's stack.json");
+        Info::load(&path).unwrap()
+    })
+}

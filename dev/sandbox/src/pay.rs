@@ -13,14 +13,14 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use rust_decimal::Decimal;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::bills::{Bill, Status};
+use crate::bills::{Bill, Shown, Status};
 use crate::cardlink::{amount, is_currency};
 use crate::provider::lock;
 use crate::signature::webhook_body;
-use crate::webhook::{Delivery, deliver};
+use crate::webhook::{Delivery, Report, deliver};
 use crate::{Shared, clock, pages};
 
 const MAX_COPIES: u32 = 500;
@@ -42,6 +42,14 @@ pub struct Options {
     amount: Option<String>,
     /// Pays in another currency; likewise.
     currency: Option<String>,
+}
+
+/// A struct, because the amount inside is a raw token (`75.00`) that `json!` would turn into a float.
+#[derive(Serialize)]
+struct Acted<'a> {
+    bill: Shown,
+    return_url: &'a str,
+    webhook: Report,
 }
 
 pub async fn act(
@@ -83,8 +91,12 @@ pub async fn act(
     };
     if pages::wants_json(&headers) {
         let webhook = deliver(app, delivery, options.wait.as_deref() == Some("all")).await;
-        let bill_shown = bill.shown(clock::now());
-        return Json(json!({ "bill": bill_shown, "return_url": bill.request.return_url, "webhook": webhook })).into_response();
+        return Json(Acted {
+            bill: bill.shown(clock::now()),
+            return_url: &bill.request.return_url,
+            webhook,
+        })
+        .into_response();
     }
     tokio::spawn(deliver(app, delivery, false));
     Redirect::to(&bill.request.return_url).into_response()

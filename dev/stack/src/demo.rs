@@ -67,21 +67,32 @@ pub async fn load(client: &mut Client, input: &DemoInput) -> Result<DemoInfo> {
     let sealer = Sealer::new(input)?;
     let transaction = client.transaction().await?;
     transaction.execute("select pg_catalog.pg_advisory_xact_lock($1)", &[&LOCK]).await?;
-    load_tenant(&transaction, &input.site_url).await.context("cannot load the demo tenant")?;
+    load_tenant(&transaction, &input.site_url)
+        .await
+        .context("cannot load the demo tenant")?;
     load_people(&transaction).await.context("cannot load the demo staff")?;
     for (product, order) in PRODUCTS.iter().zip(1..) {
-        load_product(&transaction, product, order).await.with_context(|| format!("cannot load the product {}", product.name))?;
+        load_product(&transaction, product, order)
+            .await
+            .with_context(|| format!("cannot load the product {}", product.name))?;
     }
     let this_year = transaction.query_one("select extract(year from now())::integer", &[]).await?.get(0);
     let rows = sealer.rows_for(&empty_shelves(&transaction).await?, this_year)?;
     import(&transaction, &rows).await.context("cannot import the demo codes")?;
     transaction.commit().await?;
-    Ok(DemoInfo { tenant_id: TENANT_ID, host: HOST.to_owned(), products: PRODUCTS.iter().map(DemoProduct::from).collect() })
+    Ok(DemoInfo {
+        tenant_id: TENANT_ID,
+        host: HOST.to_owned(),
+        products: PRODUCTS.iter().map(DemoProduct::from).collect(),
+    })
 }
 
 impl From<&Product> for DemoProduct {
     fn from(product: &Product) -> Self {
-        Self { id: product.id(), nominals: product.nominals.iter().map(|nominal| format!("{}.00", nominal.value)).collect() }
+        Self {
+            id: product.id(),
+            nominals: product.nominals.iter().map(|nominal| format!("{}.00", nominal.value)).collect(),
+        }
     }
 }
 
@@ -95,14 +106,19 @@ async fn load_tenant(transaction: &Transaction<'_>, site_url: &str) -> Result<()
         insert into shop.tenants (id, name, primary_domain, currency, theme_overrides, settings)
         values ($1, 'Lonieve Gift demo', $2, $3, $4, $5)
         on conflict (id) do update set settings = tenants.settings || jsonb_build_object('site_url', excluded.settings -> 'site_url')";
-    transaction.execute(insert, &[&TENANT_ID, &HOST, &CURRENCY, &theme, &settings]).await?;
+    transaction
+        .execute(insert, &[&TENANT_ID, &HOST, &CURRENCY, &theme, &settings])
+        .await?;
     let insert = "
         insert into shop.domains (domain, tenant_id, is_primary, ssl_enabled) values ($1, $2, true, false), ('localhost', $2, false, false)
         on conflict (domain) do nothing";
     transaction.execute(insert, &[&HOST, &TENANT_ID]).await?;
     let count = "select count(*) from shop.domains where tenant_id = $1 and domain in ($2, 'localhost') and status = 'active'";
     let domains: i64 = transaction.query_one(count, &[&TENANT_ID, &HOST]).await?.get(0);
-    ensure!(domains == 2, "127.0.0.1 or localhost is taken by another tenant in shop.domains, or was made inactive there");
+    ensure!(
+        domains == 2,
+        "127.0.0.1 or localhost is taken by another tenant in shop.domains, or was made inactive there"
+    );
     Ok(())
 }
 
@@ -165,7 +181,9 @@ async fn empty_shelves(transaction: &Transaction<'_>) -> Result<Vec<Shelf>> {
     let stocked = "select distinct product_id, nominal::text from shop.gift_codes where tenant_id = $1";
     let stocked = transaction.query(stocked, &[&TENANT_ID]).await?;
     let stocked: Vec<(Uuid, String)> = stocked.iter().map(|row| (row.get(0), row.get(1))).collect();
-    let all = PRODUCTS.iter().flat_map(|product| product.nominals.iter().map(move |nominal| (product, nominal)));
+    let all = PRODUCTS
+        .iter()
+        .flat_map(|product| product.nominals.iter().map(move |nominal| (product, nominal)));
     let empty = all.filter(|(product, nominal)| !stocked.contains(&(product.id(), format!("{}.00", nominal.value))));
     Ok(empty.collect())
 }
@@ -178,8 +196,14 @@ struct Sealer {
 impl Sealer {
     fn new(input: &DemoInput) -> Result<Self> {
         let keys = CodeKeys::parse(&input.code_keys, Some(&input.code_active_kid)).context("the keys of the gift codes are not usable")?;
-        let fingerprint_key = STANDARD.decode(input.code_fingerprint_key.trim()).context("CODE_FINGERPRINT_KEY is not base64")?;
-        ensure!(fingerprint_key.len() == 32, "CODE_FINGERPRINT_KEY must be 32 bytes, it has {}", fingerprint_key.len());
+        let fingerprint_key = STANDARD
+            .decode(input.code_fingerprint_key.trim())
+            .context("CODE_FINGERPRINT_KEY is not base64")?;
+        ensure!(
+            fingerprint_key.len() == 32,
+            "CODE_FINGERPRINT_KEY must be 32 bytes, it has {}",
+            fingerprint_key.len()
+        );
         Ok(Self { keys, fingerprint_key })
     }
 
@@ -196,8 +220,16 @@ impl Sealer {
     /// One row of `api.import_codes`.
     fn row(&self, number: usize, product: &Product, nominal: &Nominal, expires_at: Option<String>) -> Result<Value> {
         let code = random_code();
-        let value: Amount = nominal.value.to_string().parse().context("a nominal of the catalogue is no amount")?;
-        let code_ref = CodeRef { code_id: Uuid::new_v4(), product_id: product.id(), nominal: value };
+        let value: Amount = nominal
+            .value
+            .to_string()
+            .parse()
+            .context("a nominal of the catalogue is no amount")?;
+        let code_ref = CodeRef {
+            code_id: Uuid::new_v4(),
+            product_id: product.id(),
+            nominal: value,
+        };
         let sealed = self.keys.seal(&code_ref, &code).context("cannot seal a demo code")?;
         Ok(json!({
             "row": number,
@@ -229,8 +261,8 @@ fn cents(amount: u32) -> String {
 
 /// Two of three codes expire, on different days two to four years from now: "soonest expiry first" has something to choose from.
 fn expires_at(index: usize, this_year: i32) -> Option<String> {
-    let year = this_year + 2 + i32::from(index % 2 == 0);
-    (index % 3 != 0).then(|| format!("{year}-{:02}-{:02}T00:00:00Z", 1 + index % 12, 1 + index % 28))
+    let year = this_year + 2 + i32::from(index.is_multiple_of(2));
+    (!index.is_multiple_of(3)).then(|| format!("{year}-{:02}-{:02}T00:00:00Z", 1 + index % 12, 1 + index % 28))
 }
 
 async fn import(transaction: &Transaction<'_>, rows: &[Value]) -> Result<()> {
@@ -238,18 +270,27 @@ async fn import(transaction: &Transaction<'_>, rows: &[Value]) -> Result<()> {
         return Ok(());
     }
     let claims = json!({ "role": "authenticated", "sub": ADMIN_ID }).to_string();
-    transaction.execute("select pg_catalog.set_config('request.jwt.claims', $1, true)", &[&claims]).await?;
+    transaction
+        .execute("select pg_catalog.set_config('request.jwt.claims', $1, true)", &[&claims])
+        .await?;
     transaction.batch_execute("set local role authenticated").await?;
     for rows in rows.chunks(MAX_IMPORT) {
         let p = json!({ "batch_id": "demo", "rows": rows });
         let result: Value = transaction.query_one("select api.import_codes($1)", &[&p]).await?.get(0);
         let imported = result["imported"].as_u64().and_then(|count| usize::try_from(count).ok());
         if imported != Some(rows.len()) {
-            bail!("api.import_codes refused {} of {} rows, the first with {}", result["skipped"], rows.len(), result["errors"][0]);
+            bail!(
+                "api.import_codes refused {} of {} rows, the first with {}",
+                result["skipped"],
+                rows.len(),
+                result["errors"][0]
+            );
         }
     }
     transaction.batch_execute("set local role none").await?;
-    transaction.execute("select pg_catalog.set_config('request.jwt.claims', '', true)", &[]).await?;
+    transaction
+        .execute("select pg_catalog.set_config('request.jwt.claims', '', true)", &[])
+        .await?;
     Ok(())
 }
 
@@ -272,12 +313,18 @@ mod tests {
 
     #[test]
     fn the_catalogue_has_full_shelves_a_nearly_empty_one_and_an_empty_one() {
-        let codes: Vec<usize> = PRODUCTS.iter().flat_map(|product| product.nominals.iter().map(|nominal| nominal.codes)).collect();
+        let codes: Vec<usize> = PRODUCTS
+            .iter()
+            .flat_map(|product| product.nominals.iter().map(|nominal| nominal.codes))
+            .collect();
         assert!(codes.iter().filter(|count| **count >= 200).count() >= 2);
         assert_eq!(codes.iter().filter(|count| **count == 5).count(), 1);
         assert_eq!(codes.iter().filter(|count| **count == 0).count(), 1);
         let last = DemoProduct::from(&PRODUCTS[5]);
-        assert_eq!((last.id.to_string().as_str(), last.nominals.len()), ("00000000-0000-4000-8000-000000000106", 3));
+        assert_eq!(
+            (last.id.to_string().as_str(), last.nominals.len()),
+            ("00000000-0000-4000-8000-000000000106", 3)
+        );
         assert_eq!((PRODUCTS[5].nominals[1].codes, PRODUCTS[5].nominals[2].codes), (5, 0));
     }
 
@@ -297,8 +344,14 @@ mod tests {
             assert_eq!((code.len(), &code[15..]), (19, row["last4"].as_str().unwrap()));
             assert!(seen.insert(row["fingerprint"].to_string()));
         }
-        assert_eq!((&rows[0]["cost_price"], &rows[0]["row"], &rows[0]["expires_at"]), (&json!("33.00"), &json!(1), &Value::Null));
-        assert_eq!((&rows[1]["expires_at"], &rows[2]["expires_at"]), (&json!("2032-02-02T00:00:00Z"), &json!("2033-03-03T00:00:00Z")));
+        assert_eq!(
+            (&rows[0]["cost_price"], &rows[0]["row"], &rows[0]["expires_at"]),
+            (&json!("33.00"), &json!(1), &Value::Null)
+        );
+        assert_eq!(
+            (&rows[1]["expires_at"], &rows[2]["expires_at"]),
+            (&json!("2032-02-02T00:00:00Z"), &json!("2033-03-03T00:00:00Z"))
+        );
     }
 
     #[test]
@@ -310,7 +363,10 @@ mod tests {
             code_active_kid: kid.to_owned(),
             code_fingerprint_key: fingerprint.to_owned(),
         };
-        for (input, words) in [(input("k2", &key), "keys of the gift codes"), (input("k1", "c2hvcnQ="), "must be 32 bytes")] {
+        for (input, words) in [
+            (input("k2", &key), "keys of the gift codes"),
+            (input("k1", "c2hvcnQ="), "must be 32 bytes"),
+        ] {
             let refusal = Sealer::new(&input).err().unwrap().to_string();
             assert!(refusal.contains(words), "{refusal}");
         }

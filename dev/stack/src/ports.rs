@@ -161,10 +161,10 @@ fn holder(port: u16) -> Option<String> {
 
 /// Linux: the socket's inode out of /proc/net/tcp*, then the process that has it open.
 fn holder_from_proc(port: u16) -> Option<String> {
-    let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
+    let inodes: Vec<String> = tables
         .iter()
-        .filter_map(|table| std::fs::read_to_string(table).ok())
-        .flat_map(|table| listening_inodes(&table, port))
+        .flat_map(|table| listening_inodes(table, port))
         .map(|inode| format!("socket:[{inode}]"))
         .collect();
     for process in std::fs::read_dir("/proc").ok()?.flatten() {

@@ -65,13 +65,23 @@ struct Proxy {
 /// Serves until its task is dropped. `upstream` is PostgREST's address, e.g. `http://127.0.0.1:3000`.
 pub async fn serve(listener: TcpListener, upstream: String) -> anyhow::Result<()> {
     let upstream = upstream.trim_end_matches('/').to_owned();
-    upstream.parse::<Uri>().map_err(|error| anyhow::anyhow!("{upstream} is no address of a PostgREST: {error}"))?;
+    upstream
+        .parse::<Uri>()
+        .map_err(|error| anyhow::anyhow!("{upstream} is no address of a PostgREST: {error}"))?;
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(Duration::from_secs(5)));
-    let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(connector);
+    let client = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .build(connector);
     let faults = Arc::new(Faults::new(Targets::Rpc));
-    let proxy = Arc::new(Proxy { upstream, client, counts: Mutex::default(), faults: faults.clone() });
+    let proxy = Arc::new(Proxy {
+        upstream,
+        client,
+        counts: Mutex::default(),
+        faults: faults.clone(),
+    });
     let router = Router::new()
         .route("/counts", get(show_counts).delete(clear_counts))
         .fallback(pass)
@@ -132,7 +142,9 @@ async fn pass(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
     let target = rpc.unwrap_or_default();
     let (request, body) = if proxy.faults.reads_body(&target) {
         let (parts, body) = request.into_parts();
-        let Ok(body) = to_bytes(body, MAX_BODY).await else { return StatusCode::PAYLOAD_TOO_LARGE.into_response() };
+        let Ok(body) = to_bytes(body, MAX_BODY).await else {
+            return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+        };
         (Request::from_parts(parts, Body::from(body.clone())), body)
     } else {
         (request, Default::default())
@@ -170,7 +182,9 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 
 /// `anon` without a token, as PostgREST sees it; `invalid` for a token whose payload cannot be read.
 fn role_of(headers: &HeaderMap) -> String {
-    let Some(value) = headers.get(header::AUTHORIZATION) else { return "anon".to_owned() };
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return "anon".to_owned();
+    };
     let read = || {
         let token = value.to_str().ok()?.strip_prefix("Bearer ")?;
         let payload = URL_SAFE_NO_PAD.decode(token.trim().split('.').nth(1)?).ok()?;
@@ -247,10 +261,15 @@ mod tests {
     async fn requests_pass_unchanged_and_are_counted_by_role_and_function() {
         let (url, http) = start(echo().0).await;
         let path = format!("{url}/rpc/create_order?a=%20b");
-        assert_eq!(call(&http, "POST", &path, Some("edge_orders"), "{}").await.unwrap(), (201, "/rpc/create_order?a=%20b false {}".to_owned()));
+        assert_eq!(
+            call(&http, "POST", &path, Some("edge_orders"), "{}").await.unwrap(),
+            (201, "/rpc/create_order?a=%20b false {}".to_owned())
+        );
         call(&http, "POST", &format!("{url}/rpc/attach_bill"), Some("edge_orders"), "{}").await;
         call(&http, "GET", &format!("{url}/orders"), None, "").await;
-        let request = Request::post(format!("{url}/rpc/x")).header("authorization", "Bearer nonsense").header("content-profile", "api");
+        let request = Request::post(format!("{url}/rpc/x"))
+            .header("authorization", "Bearer nonsense")
+            .header("content-profile", "api");
         let response = http.request(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(to_bytes(Body::new(response.into_body()), MAX_BODY).await.unwrap(), "/rpc/x true ");
         let counts = call(&http, "GET", &format!("{url}/counts"), None, "").await.unwrap().1;
@@ -261,7 +280,13 @@ mod tests {
         }});
         assert_eq!(serde_json::from_str::<Value>(&counts).unwrap(), expected);
         call(&http, "DELETE", &format!("{url}/counts"), None, "").await;
-        assert!(call(&http, "GET", &format!("{url}/counts"), None, "").await.unwrap().1.starts_with(r#"{"total":0"#));
+        assert!(
+            call(&http, "GET", &format!("{url}/counts"), None, "")
+                .await
+                .unwrap()
+                .1
+                .starts_with(r#"{"total":0"#)
+        );
     }
 
     #[tokio::test]
@@ -273,11 +298,20 @@ mod tests {
             {"rpc":"settle_payment","status":500,"body":{"code":"57014"},"times":1},
             {"rpc":"settle_payment","drop":true,"times":1},
             {"rpc":"settle_payment","drop_after":true,"match":"bill-7","times":1}]});
-        assert_eq!(call(&http, "PUT", &format!("{url}/faults"), None, &rules.to_string()).await.unwrap().0, 200);
+        assert_eq!(
+            call(&http, "PUT", &format!("{url}/faults"), None, &rules.to_string())
+                .await
+                .unwrap()
+                .0,
+            200
+        );
         let settle = format!("{url}/rpc/settle_payment");
         let first = call(&http, "POST", &settle, None, "{}").await.unwrap();
         assert!(first.0 == 503 && first.1.contains("PGRST000"), "{first:?}");
-        assert_eq!(call(&http, "POST", &settle, None, "{}").await.unwrap(), (500, r#"{"code":"57014"}"#.to_owned()));
+        assert_eq!(
+            call(&http, "POST", &settle, None, "{}").await.unwrap(),
+            (500, r#"{"code":"57014"}"#.to_owned())
+        );
         assert!(call(&http, "POST", &settle, None, "{}").await.is_none());
         assert_eq!(*seen.lock().unwrap(), 0, "PostgREST saw none of these");
         assert_eq!(call(&http, "POST", &settle, None, "bill-6").await.unwrap().0, 201);
@@ -296,7 +330,9 @@ mod tests {
         let (url, http) = start(Router::new().route("/rpc/wait", post(wait))).await;
         let target = format!("{url}/rpc/wait");
         let calls = (0..60).map(|_| call(&http, "POST", &target, None, "{}"));
-        let all = tokio::time::timeout(Duration::from_secs(10), futures::future::join_all(calls)).await.unwrap();
+        let all = tokio::time::timeout(Duration::from_secs(10), futures::future::join_all(calls))
+            .await
+            .unwrap();
         assert!(all.iter().all(|answer| answer.as_ref().unwrap().0 == 200));
     }
 
@@ -315,7 +351,9 @@ mod tests {
         let request = Request::post(format!("{url}/rpc/slow")).body(Body::empty()).unwrap();
         let response = http.request(request).await.unwrap();
         let mut stream = Body::new(response.into_body()).into_data_stream();
-        let chunk = tokio::time::timeout(Duration::from_secs(5), futures::StreamExt::next(&mut stream)).await.unwrap();
+        let chunk = tokio::time::timeout(Duration::from_secs(5), futures::StreamExt::next(&mut stream))
+            .await
+            .unwrap();
         assert_eq!(chunk.unwrap().unwrap(), "first");
     }
 

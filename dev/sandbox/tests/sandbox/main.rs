@@ -1,5 +1,7 @@
 //! The sandbox as its users meet it: over HTTP, on a port of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
+
 mod mail;
 mod payments;
 mod support;

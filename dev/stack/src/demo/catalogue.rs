@@ -57,7 +57,11 @@ pub const PRODUCTS: [Product; 6] = [
         base_price: "100.00",
         discount: "25",
         cost_percent: 66,
-        features: &["Delivered by e-mail within a minute", "Never expires once redeemed", "Works on every console and PC"],
+        features: &[
+            "Delivered by e-mail within a minute",
+            "Never expires once redeemed",
+            "Works on every console and PC",
+        ],
         terms: "Redeemable in the USA store only. Cannot be exchanged for cash.",
         nominals: &[of(25, SOME), of(50, PLENTY), of(100, PLENTY), of(200, SOME)],
     },

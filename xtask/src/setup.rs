@@ -1,0 +1,31 @@
+//! Brings a fresh clone to the point where the Workers are built: checks the machine, installs, builds.
+
+use std::{fs::File, path::Path};
+
+use anyhow::Result;
+use stack::layout::create_dir;
+
+use crate::{build, environment, npm, tools, ui};
+
+/// Everything a stack needs. Quick when nothing changed.
+pub fn prepare(root: &Path) -> Result<()> {
+    environment::check_node()?;
+    environment::check_room_to_run(root)?;
+    let _lock = take_turns(root)?;
+    npm::install(root)?;
+    tools::install_target()?;
+    let tools = tools::install(root)?;
+    build::workers(root, &tools, &build::names(root)?)?;
+    Ok(())
+}
+
+/// Two commands at once in one clone: one installs and builds, the other finds it done.
+pub fn take_turns(root: &Path) -> Result<File> {
+    create_dir(&root.join(".local"))?;
+    let lock = File::create(root.join(".local/setup.lock"))?;
+    if lock.try_lock().is_err() {
+        ui::note("another cargo xtask installs or builds in this clone: waiting for it");
+        lock.lock()?;
+    }
+    Ok(lock)
+}
