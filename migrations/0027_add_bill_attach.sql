@@ -54,13 +54,13 @@ begin
   if y.bill_id is not null or exists (select from shop.payments where bill_id = v_bill) then
     return jsonb_build_object('outcome', 'bill_conflict');
   end if;
-  update shop.payments set bill_id = v_bill, payment_url = p ->> 'payment_url', provider_expires_at = (p ->> 'provider_expires_at')::timestamptz,
+  update shop.payments set bill_id = v_bill, payment_url = p ->> 'payment_url', provider_expires_at = ops.try_time(p ->> 'provider_expires_at'),
     cardlink_response = p -> 'provider_response'
   where id = y.id;
   update shop.orders set cardlink_bill_id = v_bill, payment_url = p ->> 'payment_url',
     -- The provider's clock starts a moment after ours: its end counts, but never sooner than promised nor later than the grace allows.
-    -- (`least` would pass over a null, hence the coalesce.)
-    expires_at = greatest(expires_at, least(coalesce((p ->> 'provider_expires_at')::timestamptz, expires_at),
+    -- (`least` would pass over a null, hence the coalesce; a time we cannot read is none, not a reason to lose the bill.)
+    expires_at = greatest(expires_at, least(coalesce(ops.try_time(p ->> 'provider_expires_at'), expires_at),
       expires_at + make_interval(secs => ops.tenant_setting(tenant_id, 'reservation_grace_s')::double precision)))
   where id = o.id returning * into o;
   perform analytics.record_order_event(o.id, 'payment_redirect',

@@ -7,7 +7,7 @@
 -- leave in the order they were written. A lease that runs out makes the row due again and counts as an attempt, because its worker
 -- vanished; after eight such the row is given up with an alert, or a message that crashes its renderer would be tried for ever.
 --
--- Gifts: the codes go to the recipient, the receipt to the buyer. The recipient's row never carries the buyer's address.
+-- Gifts: the codes go to the recipient, the receipt to the buyer. The recipient's row carries neither the buyer's address nor what was paid.
 
 set local role lonieve_owner;
 
@@ -52,7 +52,7 @@ begin
   -- Two rounds: the delivered row of an order is due once its paid row is done.
   for v_round in 1..2 loop
     for x in select b.* from ops.outbox b
-      where b.status = 'pending' and b.kind in ('order.paid', 'order.delivered') and ops.is_due(b, p_now)
+      where b.status = 'pending' and b.next_attempt_at <= p_now and b.kind in ('order.paid', 'order.delivered') and ops.is_due(b, p_now)
       order by b.seq limit 50 for update skip locked
     loop
       perform ops.fan_out(x, p_now);
@@ -81,9 +81,12 @@ language sql stable set search_path = '' as $$
       'theme', ops.tenant_theme(t.id)),
     'to', case x.kind when 'mail.gift' then o.recipient_email else o.email end,
     'locale', o.locale,
-    'order', jsonb_build_object('id', o.id, 'created_at', ops.iso(o.created_at), 'amount', ops.money(o.total_amount), 'currency', o.currency,
-      'first_name', o.first_name, 'gift_message', o.gift_message, 'items', shop.order_items_json(o.id))
-      || case x.kind when 'mail.gift' then '{}'::jsonb else jsonb_build_object('email', o.email) end,
+    'order', jsonb_build_object('id', o.id, 'created_at', ops.iso(o.created_at), 'currency', o.currency,
+      'first_name', o.first_name, 'gift_message', o.gift_message)
+      || case x.kind
+        when 'mail.gift' then jsonb_build_object('items', (select jsonb_agg(i.value - 'price' order by i.ordinality)
+          from jsonb_array_elements(shop.order_items_json(o.id)) with ordinality i))
+        else jsonb_build_object('email', o.email, 'amount', ops.money(o.total_amount), 'items', shop.order_items_json(o.id)) end,
     'codes', case x.kind when 'mail.receipt' then '[]'::jsonb else shop.order_codes_json(o.id) end)
   from shop.orders o join shop.tenants t on t.id = o.tenant_id
   where o.id = x.aggregate_id
@@ -114,7 +117,7 @@ declare
   x ops.outbox;
 begin
   for x in select b.* from ops.outbox b
-    where b.status = 'pending' and b.kind in ('mail.codes', 'mail.gift', 'mail.receipt') and ops.is_due(b, v_now)
+    where b.status = 'pending' and b.next_attempt_at <= v_now and b.kind in ('mail.codes', 'mail.gift', 'mail.receipt') and ops.is_due(b, v_now)
     order by b.next_attempt_at, b.seq limit v_limit for update skip locked
   loop
     if (select o.fulfilment from shop.orders o where o.id = x.aggregate_id) <> 'delivered' then

@@ -87,6 +87,7 @@ impl BillV2 {
 pub struct BillStatusV2 {
     pub bill_id: String,
     pub status: String,
+    #[serde(default, deserialize_with = "crate::money::from_token")]
     pub amount: Option<Amount>,
     pub currency: Option<String>,
 }

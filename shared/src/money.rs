@@ -97,10 +97,20 @@ impl Serialize for Amount {
     }
 }
 
+/// From a string only: that is how the database answers. A number would already have been a binary float here; where one is
+/// allowed, [`from_token`] reads it.
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let token = Box::<RawValue>::deserialize(deserializer)?;
-        Self::from_json_token(token.get()).map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// For `#[serde(deserialize_with)]`: an optional amount as a JSON string or number, read from its raw token. Not inside tagged enums,
+/// whose members serde has parsed before.
+pub fn from_token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Amount>, D::Error> {
+    match Option::<Box<RawValue>>::deserialize(deserializer)? {
+        Some(token) => Amount::from_json_token(token.get()).map(Some).map_err(serde::de::Error::custom),
+        None => Ok(None),
     }
 }
 
@@ -134,14 +144,26 @@ mod tests {
     fn json_strings_and_numbers_are_read_from_the_raw_token() {
         #[derive(Deserialize)]
         struct Wire {
-            a: Amount,
-            b: Amount,
+            #[serde(deserialize_with = "from_token")]
+            a: Option<Amount>,
         }
-        let wire: Wire = serde_json::from_str(r#"{"a": 4503599627.37, "b": "0.10"}"#).unwrap();
-        assert_eq!((wire.a.to_string(), wire.b.to_string()), ("4503599627.37".into(), "0.10".into()));
-        assert!(serde_json::from_str::<Amount>("1e2").is_err());
-        assert!(serde_json::from_str::<Amount>("true").is_err());
-        assert!(serde_json::from_str::<Amount>("null").is_err());
+        let read = |json: &str| serde_json::from_str::<Wire>(json).map(|wire| wire.a.map(|amount| amount.to_string()));
+        assert_eq!(read(r#"{"a": 4503599627.37}"#).unwrap().as_deref(), Some("4503599627.37"));
+        assert_eq!(read(r#"{"a": "0.10"}"#).unwrap().as_deref(), Some("0.10"));
+        assert_eq!(read(r#"{"a": null}"#).unwrap(), None);
+        assert!(read(r#"{"a": 1e2}"#).is_err() && read(r#"{"a": true}"#).is_err());
+    }
+
+    #[test]
+    fn the_database_answers_with_strings_also_inside_tagged_outcomes() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        #[serde(tag = "outcome", rename_all = "snake_case")]
+        enum Outcome {
+            PriceChanged { price: Amount },
+        }
+        let outcome: Outcome = serde_json::from_str(r#"{"outcome": "price_changed", "price": "37.50"}"#).unwrap();
+        assert_eq!(outcome, Outcome::PriceChanged { price: "37.5".parse().unwrap() });
+        assert!(serde_json::from_str::<Amount>("37.5").is_err());
     }
 
     proptest! {

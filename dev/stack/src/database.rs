@@ -52,6 +52,11 @@ pub fn is_local(url: &str) -> Result<bool> {
     }))
 }
 
+/// Whether the address leads to another machine whose identity is not checked: worth a line on the screen.
+pub fn is_unchecked_remote(url: &str) -> Result<bool> {
+    Ok(Address::parse(url)?.is_unchecked() && !is_local(url)?)
+}
+
 /// Creates the database unless there is one of that name.
 pub async fn create(client: &Client, name: &str) -> Result<()> {
     if client.query_opt("select from pg_catalog.pg_database where datname = $1", &[&name]).await?.is_none() {

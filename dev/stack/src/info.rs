@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Functions with a database role of their own, `edge_<name>`, whether they exist yet or not.
-const ROLES: [&str; 7] = ["events", "orders", "cardlink", "leads", "copilot", "jobs", "admin"];
+pub const ROLES: [&str; 7] = ["events", "orders", "cardlink", "leads", "copilot", "jobs", "admin"];
 
 /// Present only while the stack is ready; its file is readable by its owner only. No `Debug`: it holds every secret of the stack.
 #[derive(Clone, Serialize, Deserialize)]

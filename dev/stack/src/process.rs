@@ -9,7 +9,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{OnceLock, mpsc},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
     time::Duration,
 };
 
@@ -18,6 +18,42 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_pro
 use tokio::sync::watch;
 
 use crate::account::Account;
+
+/// The process groups that end with us even when we are in a hurry (a second Ctrl-C).
+static REGISTERED: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// Keeps a child, the leader of its process group, in the list of [`kill_registered`] until dropped.
+pub struct Registered(Pid);
+
+impl Registered {
+    pub fn new(child: &Child) -> Self {
+        let pid = Pid::from_child(child);
+        registered().push(pid);
+        Self(pid)
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        registered().retain(|pid| *pid != self.0);
+    }
+}
+
+/// Ends every registered group now: a moment to end by itself, then the hard way.
+pub fn kill_registered() {
+    let groups = registered().clone();
+    for (signal, pause) in [(Signal::TERM, Duration::from_millis(500)), (Signal::KILL, Duration::ZERO)] {
+        for group in &groups {
+            // The only error is that the group has ended.
+            let _ = kill_process_group(*group, signal);
+        }
+        std::thread::sleep(pause);
+    }
+}
+
+fn registered() -> MutexGuard<'static, Vec<Pid>> {
+    REGISTERED.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What to start.
 pub struct Spec {
@@ -145,9 +181,11 @@ async fn wait(mut exited: watch::Receiver<Option<ExitStatus>>) -> Option<ExitSta
 /// is reaped its number cannot be given to another group, so the signal can only reach what the child started.
 fn watch_exit(mut child: Child, pid: Pid) -> watch::Receiver<Option<ExitStatus>> {
     let (sender, receiver) = watch::channel(None);
+    let registered = Registered::new(&child);
     std::thread::spawn(move || {
         while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {}
         let _ = kill_process_group(pid, Signal::KILL);
+        drop(registered);
         let status = child.wait().unwrap_or_else(|_| ExitStatus::from_raw(0));
         let _ = sender.send(Some(status));
     });
@@ -186,7 +224,9 @@ fn command_that_dies_with_us(spec: &Spec) -> Command {
         return Command::new(&spec.program);
     }
     let mut command = Command::new("setpriv");
-    command.arg("--pdeathsig").arg(spec.stop.as_raw().to_string()).arg("--").arg(&spec.program);
+    // By name: it takes no numbers.
+    let signal = if spec.stop == Signal::INT { "INT" } else { "TERM" };
+    command.args(["--pdeathsig", signal, "--"]).arg(&spec.program);
     command
 }
 
@@ -237,12 +277,15 @@ mod tests {
     async fn stopping_reaches_what_the_process_started_and_what_ignores_the_signal() {
         let (process, dir) = shell("trap '' TERM; sleep 100 & echo $!; wait; sleep 100", "stops");
         let log = dir.join("stops.log");
-        let grandchild = loop {
-            if let Ok(pid) = std::fs::read_to_string(&log).unwrap().trim().parse::<u32>() {
-                break pid;
+        let written = async {
+            loop {
+                if let Ok(pid) = std::fs::read_to_string(&log).unwrap().trim().parse::<u32>() {
+                    return pid;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
         };
+        let grandchild = tokio::time::timeout(Duration::from_secs(5), written).await.unwrap();
         let pid = process.pid();
         assert!(alive(pid) && alive(grandchild));
         process.stop(Duration::from_millis(200)).await;

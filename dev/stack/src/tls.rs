@@ -58,7 +58,7 @@ impl Address {
         Ok(Self { url, mode, root })
     }
 
-    /// The identity of the server is not checked: worth a line on the screen.
+    /// Whoever answers is taken for the server.
     pub fn is_unchecked(&self) -> bool {
         matches!(self.mode, Mode::Prefer | Mode::Encrypt) && self.root.is_none()
     }

@@ -1,0 +1,218 @@
+//! The gate, `cargo xtask test`: everything that must hold before a change is merged.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+use stack::{Config, Runtime, Stack};
+
+use crate::{check, command, setup, shutdown::Signals, tally::Tally, tools, trouble, ui};
+
+const PACKAGE: &str = "lonieve-tests";
+/// The path of stack.json, for the end-to-end tests.
+const STACK_VARIABLE: &str = "LONIEVE_STACK";
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Run only the tests whose name contains this, and no lints
+    filter: Option<String>,
+}
+
+/// The phases so far: their names, times and tests.
+#[derive(Default)]
+struct Report {
+    phases: Vec<(String, Duration, Option<String>)>,
+    total: Tally,
+}
+
+pub async fn run(root: PathBuf, options: Options) -> Result<ExitCode> {
+    let mut signals = Signals::listen()?;
+    let mut report = Report::default();
+    let code = tokio::select! {
+        () = phases(root, options.filter, &mut report) => None,
+        code = signals.next() => Some(code),
+    };
+    if let Some(code) = code {
+        stack::process::kill_registered();
+        std::process::exit(i32::from(code));
+    }
+    let ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    report.print(ci);
+    Ok(if report.total.is_good(ci) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every phase runs, whatever became of the one before, as long as it can.
+async fn phases(root: PathBuf, filter: Option<String>, report: &mut Report) {
+    if !report.check("Setting up", blocking(root.clone(), |root| tools_only(&root)).await) {
+        return;
+    }
+    if filter.is_none() {
+        match check::lints(&root) {
+            Ok(lints) => {
+                for (name, command) in lints {
+                    report.phase(&name, move || command::must_succeed("The check", command)).await;
+                }
+            }
+            Err(error) => report.fail("Linting", &error),
+        }
+    }
+    let mut unit = cargo(&root);
+    unit.args(["test", "--workspace", "--exclude", PACKAGE, "--no-fail-fast"]).args(&filter);
+    report.tests("Unit tests", unit).await;
+    let begun = Instant::now();
+    if !report.check("Building the Workers", blocking(root.clone(), |root| setup::prepare(&root)).await) {
+        return;
+    }
+    report.phases.push(("Building the Workers".to_owned(), begun.elapsed(), None));
+    match targets(&root) {
+        Ok(targets) => end_to_end(root, filter, targets, report).await,
+        Err(error) => report.fail("End-to-end tests", &error),
+    }
+}
+
+/// One throw-away stack serves all end-to-end tests; those that need another runtime or an own database start it themselves.
+async fn end_to_end(root: PathBuf, filter: Option<String>, targets: Vec<String>, report: &mut Report) {
+    let (begun, name) = (Instant::now(), "Starting the stack".to_owned());
+    ui::step(&name);
+    let config = Config { test_clock: true, ..Config::ephemeral(root.clone(), Runtime::Workerd) };
+    let mut stack = match Stack::start(config, Arc::new(ui::note)).await {
+        Ok(stack) => stack,
+        Err(error) => return report.fail(&name, &error),
+    };
+    report.phases.push((name, begun.elapsed(), None));
+    let mut tests = cargo(&root);
+    tests.args(["test", "--package", PACKAGE, "--no-fail-fast"]).args(targets).args(&filter).env(STACK_VARIABLE, stack.path());
+    let before = report.total.failed;
+    let ended = tokio::select! {
+        () = report.tests("End-to-end tests", tests) => None,
+        error = stack.failure() => Some(error),
+    };
+    if let Some(error) = ended {
+        stack::process::kill_registered();
+        report.fail("The stack ended during the tests", &error);
+    }
+    if report.total.failed > before {
+        keep_logs(&root, &stack.logs());
+    }
+    if let Err(error) = stack.stop().await {
+        report.fail("Stopping the stack", &error);
+    }
+}
+
+/// The targets of the end-to-end crate, without the soak tests: `cargo xtask soak` runs those.
+fn targets(root: &Path) -> Result<Vec<String>> {
+    let mut targets = vec!["--lib".to_owned()];
+    for name in test_files(root)?.into_iter().filter(|name| !name.starts_with("soak_")) {
+        targets.extend(["--test".to_owned(), name]);
+    }
+    Ok(targets)
+}
+
+/// The test programs of the end-to-end crate, by name.
+pub fn test_files(root: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(root.join("tests/tests"))? {
+        let path = entry?.path();
+        let is_test = path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").is_file();
+        if let (true, Some(name)) = (is_test, path.file_stem()) {
+            names.push(name.to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The stack's folder goes away with it; what its processes printed stays.
+fn keep_logs(root: &Path, logs: &Path) {
+    let kept = root.join("target/last-test-logs");
+    let copied = (|| {
+        let _ = fs::remove_dir_all(&kept);
+        fs::create_dir_all(&kept)?;
+        for entry in fs::read_dir(logs)?.flatten().filter(|entry| entry.path().is_file()) {
+            fs::copy(entry.path(), kept.join(entry.file_name()))?;
+        }
+        std::io::Result::Ok(())
+    })();
+    if copied.is_ok() {
+        ui::note("what the stack's processes printed is in target/last-test-logs");
+    }
+}
+
+/// What the lints and unit tests need; the Workers are built later.
+fn tools_only(root: &Path) -> Result<()> {
+    crate::environment::check_node()?;
+    crate::environment::check_room_to_run(root)?;
+    tools::install_target()
+}
+
+impl Report {
+    /// Runs a phase that is good or bad.
+    async fn phase(&mut self, name: &str, work: impl FnOnce() -> Result<()> + Send + 'static) {
+        ui::step(name);
+        let begun = Instant::now();
+        if self.check(name, join(tokio::task::spawn_blocking(work)).await) {
+            self.phases.push((name.to_owned(), begun.elapsed(), None));
+        }
+    }
+
+    /// Runs a phase made of tests.
+    async fn tests(&mut self, name: &str, command: Command) {
+        ui::step(name);
+        let begun = Instant::now();
+        match join(tokio::task::spawn_blocking(move || command::run(command))).await {
+            Ok(finished) => {
+                let tally = Tally::of_run(finished.lines.iter().map(String::as_str), finished.status.success());
+                self.phases.push((name.to_owned(), begun.elapsed(), Some(tally.to_string())));
+                self.total += tally;
+            }
+            Err(error) => self.fail(name, &error),
+        }
+    }
+
+    fn check(&mut self, name: &str, result: Result<()>) -> bool {
+        result.map_err(|error| self.fail(name, &error)).is_ok()
+    }
+
+    /// A phase that broke counts as one failure.
+    fn fail(&mut self, name: &str, error: &anyhow::Error) {
+        match trouble::in_error(error) {
+            Some(trouble) => ui::error(&anyhow::anyhow!(trouble.sentence(name))),
+            None => ui::error(error),
+        }
+        self.phases.push((name.to_owned(), Duration::ZERO, Some("FAILED".to_owned())));
+        self.total.failed += 1;
+    }
+
+    fn print(&self, ci: bool) {
+        println!();
+        for (name, time, result) in &self.phases {
+            println!("{:>8}  {name}{}", ui::seconds(*time), result.as_ref().map_or(String::new(), |text| format!(": {text}")));
+        }
+        if ci && self.total.skipped > 0 {
+            println!("          a skipped test fails the gate when CI=true");
+        }
+        println!("{}", self.total);
+    }
+}
+
+async fn blocking(root: PathBuf, work: impl FnOnce(PathBuf) -> Result<()> + Send + 'static) -> Result<()> {
+    join(tokio::task::spawn_blocking(move || work(root))).await
+}
+
+async fn join<T>(task: tokio::task::JoinHandle<Result<T>>) -> Result<T> {
+    match task.await {
+        Ok(result) => result,
+        Err(error) => bail!("a phase of the gate panicked: {error}"),
+    }
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut cargo = command::cargo();
+    cargo.current_dir(root);
+    cargo
+}
