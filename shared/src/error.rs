@@ -19,6 +19,7 @@ pub enum Code {
     NominalNotOffered,
     Unauthorized,
     InvalidSignature,
+    Forbidden,
     NotFound,
     UnknownTenant,
     ProductNotFound,
@@ -51,7 +52,7 @@ pub enum Level {
 }
 
 impl Code {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::InvalidIdempotencyKey,
@@ -59,6 +60,7 @@ impl Code {
         Self::NominalNotOffered,
         Self::Unauthorized,
         Self::InvalidSignature,
+        Self::Forbidden,
         Self::NotFound,
         Self::UnknownTenant,
         Self::ProductNotFound,
@@ -88,6 +90,7 @@ impl Code {
             Self::NominalNotOffered => "nominal_not_offered",
             Self::Unauthorized => "unauthorized",
             Self::InvalidSignature => "invalid_signature",
+            Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
             Self::UnknownTenant => "unknown_tenant",
             Self::ProductNotFound => "product_not_found",
@@ -114,6 +117,7 @@ impl Code {
                 StatusCode::BAD_REQUEST
             }
             Self::Unauthorized | Self::InvalidSignature => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound
             | Self::UnknownTenant
             | Self::ProductNotFound
@@ -141,6 +145,7 @@ impl Code {
             Self::NominalNotOffered => "This product is not sold with that face value.",
             Self::Unauthorized => "A valid bearer token is needed here.",
             Self::InvalidSignature => "The signature does not match the body.",
+            Self::Forbidden => "You are signed in, but this needs rights you do not have.",
             Self::NotFound => "There is nothing at this address.",
             Self::UnknownTenant => "No shop is set up for this host.",
             Self::ProductNotFound => "This product does not exist or is not for sale.",
@@ -180,6 +185,7 @@ impl Code {
             | Self::UnsupportedMediaType => Level::Info,
             Self::Unauthorized
             | Self::InvalidSignature
+            | Self::Forbidden
             | Self::UnknownTenant
             | Self::PaymentNotFound
             | Self::ProviderUnavailable
@@ -201,6 +207,7 @@ impl Code {
             | Self::NominalNotOffered
             | Self::Unauthorized
             | Self::InvalidSignature
+            | Self::Forbidden
             | Self::NotFound
             | Self::UnknownTenant
             | Self::ProductNotFound

@@ -41,6 +41,10 @@ pub enum DbError {
     Unavailable(String),
     /// The token is not accepted, or lacks the right to call the function.
     Refused(String),
+    /// The token of the person who asks is not valid (any more).
+    CallerUnknown,
+    /// The person who asks may not call this function.
+    CallerForbidden,
     /// The function raised, or answered something unexpected: a defect on our side.
     Failed(String),
 }
@@ -50,6 +54,8 @@ impl From<DbError> for ApiError {
         match error {
             DbError::Unavailable(detail) => Self::new(Code::DatabaseUnavailable).detail(detail),
             DbError::Refused(detail) => Self::new(Code::Misconfigured).detail(detail),
+            DbError::CallerUnknown => Self::new(Code::Unauthorized),
+            DbError::CallerForbidden => Self::new(Code::Forbidden),
             DbError::Failed(detail) => Self::new(Code::InternalError).detail(detail),
         }
     }
@@ -58,6 +64,8 @@ impl From<DbError> for ApiError {
 #[derive(Clone)]
 pub struct Db {
     client: Postgrest,
+    /// The calls carry the token of the person who asks, not the function's own.
+    for_caller: bool,
 }
 
 #[derive(Deserialize)]
@@ -83,7 +91,15 @@ impl Db {
             .schema("api")
             .insert_header("Authorization", format!("Bearer {}", token.expose()))
             .insert_header("apikey", apikey);
-        Some(Self { client })
+        Some(Self { client, for_caller: false })
+    }
+
+    /// The same database, asked in the name of a member of staff: the rights are those of the token's owner. `None` for a text that
+    /// cannot be a token.
+    pub fn for_caller(&self, token: &str) -> Option<Self> {
+        let header = format!("Bearer {token}");
+        let sendable = !token.is_empty() && token.len() <= 4096 && token.bytes().all(|b| b.is_ascii_graphic());
+        sendable.then(|| Self { client: self.client.clone().insert_header("Authorization", header), for_caller: true })
     }
 
     /// Calls `api.<function>(p)`. A deadlock, serialization failure or lock timeout of an idempotent function is tried once more.
@@ -117,7 +133,7 @@ impl Db {
         let answer = crate::edge::within(TIMEOUT, exchange).await;
         let answer = answer.ok_or_else(|| Failure::unavailable(format!("{name}: PostgREST timeout")))?;
         let (status, text) = answer.map_err(|_| Failure::unavailable(format!("{name}: PostgREST unreachable")))?;
-        if (200..300).contains(&status) { Ok(text) } else { Err(classify(name, status, &text)) }
+        if (200..300).contains(&status) { Ok(text) } else { Err(classify(name, status, &text, self.for_caller)) }
     }
 }
 
@@ -134,7 +150,7 @@ impl Failure {
 }
 
 /// Maps an error answer by its code. Only the code is kept: message and details may quote a row.
-fn classify(name: &str, status: u16, body: &str) -> Failure {
+fn classify(name: &str, status: u16, body: &str, for_caller: bool) -> Failure {
     let code = serde_json::from_str::<PostgrestError>(body).ok().and_then(|e| e.code).unwrap_or_default();
     let detail = format!("{name}: HTTP {status}, code {}", if code.is_empty() { "none" } else { &code });
     let (error, transient) = match code.as_str() {
@@ -142,6 +158,8 @@ fn classify(name: &str, status: u16, body: &str) -> Failure {
         "40001" | "40P01" | "55P03" => (DbError::Unavailable(detail), true),
         // statement timeout or cancelled; PostgREST: no database, connection lost, schema cache, pool timeout
         "57014" | "PGRST000" | "PGRST001" | "PGRST002" | "PGRST003" => (DbError::Unavailable(detail), false),
+        "42501" if for_caller => (DbError::CallerForbidden, false),
+        "PGRST301" | "PGRST302" | "PGRST303" if for_caller => (DbError::CallerUnknown, false),
         // insufficient privilege; PostgREST: JWT secret missing, invalid, anonymous disabled, claims
         "42501" | "PGRST300" | "PGRST301" | "PGRST302" | "PGRST303" => (DbError::Refused(detail), false),
         // connection exceptions, insufficient resources, operator intervention, system errors
@@ -167,7 +185,7 @@ mod tests {
 
     #[test]
     fn answers_are_mapped_by_code_not_by_status() {
-        let class = |status, body: &str| classify("f", status, body);
+        let class = |status, body: &str| classify("f", status, body, false);
         for code in ["40001", "40P01", "55P03"] {
             assert!(class(409, &format!(r#"{{"code":"{code}"}}"#)).transient, "{code}");
         }
@@ -184,8 +202,15 @@ mod tests {
     }
 
     #[test]
+    fn a_persons_own_refusals_are_told_apart_from_ours() {
+        assert_eq!(classify("f", 403, r#"{"code":"42501"}"#, true).error, DbError::CallerForbidden);
+        assert_eq!(classify("f", 401, r#"{"code":"PGRST301"}"#, true).error, DbError::CallerUnknown);
+        assert!(matches!(classify("f", 504, r#"{"code":"PGRST003"}"#, true).error, DbError::Unavailable(_)));
+    }
+
+    #[test]
     fn what_a_row_says_stays_out_of_the_detail() {
-        let failure = classify("f", 409, r#"{"code":"23505","details":"Key (email)=(a@example.com) already exists."}"#);
+        let failure = classify("f", 409, r#"{"code":"23505","details":"Key (email)=(a@example.com) already exists."}"#, false);
         assert_eq!(failure.error, DbError::Failed("f: HTTP 409, code 23505".into()));
     }
 }

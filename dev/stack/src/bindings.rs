@@ -29,11 +29,16 @@ pub fn of(function: &str, keys: &Keys, addresses: &Addresses, token: &str, apike
     if matches!(function, "orders" | "jobs" | "cardlink") {
         vars.insert("CARDLINK_API", "v2".to_owned());
     }
-    if matches!(function, "jobs" | "cardlink") {
+    if matches!(function, "jobs" | "cardlink" | "admin") {
         vars.insert("JOBS_SECRET", keys.jobs_secret.clone());
     }
     if function == "cardlink" {
         vars.insert("CARDLINK_SECRET", keys.cardlink_secret.clone());
+    }
+    if function == "admin" {
+        vars.insert("CODE_KEYS", keys.code_keys_json());
+        vars.insert("CODE_ACTIVE_KID", keys.code_active_kid.clone());
+        vars.insert("CODE_FINGERPRINT_KEY", keys.code_fingerprint_key.clone());
     }
     if function == "jobs" {
         vars.insert("MAIL_PROVIDER", "resend".to_owned());

@@ -7,10 +7,13 @@ pub enum Function {
     Orders,
     Cardlink,
     Jobs,
+    Leads,
+    Copilot,
+    Admin,
 }
 
 impl Function {
-    pub const ALL: [Self; 4] = [Self::Events, Self::Orders, Self::Cardlink, Self::Jobs];
+    pub const ALL: [Self; 7] = [Self::Events, Self::Orders, Self::Cardlink, Self::Jobs, Self::Leads, Self::Copilot, Self::Admin];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -18,6 +21,9 @@ impl Function {
             Self::Orders => "orders",
             Self::Cardlink => "cardlink",
             Self::Jobs => "jobs",
+            Self::Leads => "leads",
+            Self::Copilot => "copilot",
+            Self::Admin => "admin",
         }
     }
 
@@ -27,6 +33,9 @@ impl Function {
             Self::Orders => "ORDERS",
             Self::Cardlink => "CARDLINK",
             Self::Jobs => "JOBS",
+            Self::Leads => "LEADS",
+            Self::Copilot => "COPILOT",
+            Self::Admin => "ADMIN",
         }
     }
 }
@@ -49,6 +58,9 @@ pub fn route(path: &str) -> Route {
         ["api", "products", ..] | ["api", "orders", ..] | ["pay", "return", ..] => Route::To(Function::Orders),
         ["api", "webhooks", "cardlink", ..] => Route::To(Function::Cardlink),
         ["api", "webhooks", "mail"] | ["api", "jobs", ..] => Route::To(Function::Jobs),
+        ["api", "leads"] | ["l", _] | ["u", _] => Route::To(Function::Leads),
+        ["api", "ai", "copilot"] => Route::To(Function::Copilot),
+        ["api", "admin", _, ..] => Route::To(Function::Admin),
         ["api", ..] => Route::NotFound,
         ["health"] => Route::Health,
         ["health", name] => Function::ALL.into_iter().find(|f| f.name() == *name).map_or(Route::NotFound, Route::HealthOf),
@@ -86,6 +98,12 @@ mod tests {
             ("/api/webhooks/cardlink/refund", Function::Cardlink),
             ("/api/jobs/run/tick", Function::Jobs),
             ("/api/webhooks/mail", Function::Jobs),
+            ("/api/leads", Function::Leads),
+            ("/l/abc", Function::Leads),
+            ("/u/token", Function::Leads),
+            ("/api/ai/copilot", Function::Copilot),
+            ("/api/admin/orders", Function::Admin),
+            ("/api/admin/codes/import", Function::Admin),
         ] {
             assert_eq!(route(path), Route::To(function), "{path}");
         }
