@@ -63,6 +63,8 @@ pub fn route(path: &str) -> Route {
         ["api", "admin", _, ..] => Route::To(Function::Admin),
         ["api", ..] => Route::NotFound,
         ["health"] => Route::Health,
+        // One page for every product: its script reads the id from the address.
+        ["product", _] => Route::Asset("product.html".into()),
         ["health", name] => Function::ALL.into_iter().find(|f| f.name() == *name).map_or(Route::NotFound, Route::HealthOf),
         _ => asset(path),
     }
@@ -119,6 +121,8 @@ mod tests {
         assert_eq!(route("/"), Route::Asset("index.html".into()));
         assert_eq!(route("/pending"), Route::Asset("pending.html".into()));
         assert_eq!(route("/css/shop.css"), Route::Asset("css/shop.css".into()));
+        assert_eq!(route("/product/00000000-0000-4000-8000-000000000101"), Route::Asset("product.html".into()));
+        assert_eq!(route("/product"), Route::Asset("product.html".into()));
         for path in ["/..", "/../secret", "/a//b", "/.env", "/css/.git/config", "/%2e%2e/x", "/a b", "/x/"] {
             assert_eq!(route(path), Route::NotFound, "{path}");
         }
