@@ -5,21 +5,21 @@ import { check, clear, showErrors } from './form.js';
 import { lead } from './store.js';
 import { identity } from './site.js';
 
-/** Changed together with the words beside the box, so that a kept consent names the text it was given to. */
-const CONSENT_VERSION = '2026-11-20';
 const form = $('#form');
 
 const submit = async () => {
   clear(form);
   $('#problem').replaceChildren();
   const found = check(form);
-  const { name, email, phone, source, cards, website, consent } = form.elements;
+  // `namedItem` because "name" is also a property of collections.
+  const [name, email, phone, source, cards, website, consent] = ['name', 'email', 'phone', 'source', 'cards', 'website', 'consent'].map((id) => form.elements.namedItem(id));
+  delete found[consent.name];
   if (!consent.checked) found.consent = 'Please tick this box, so that we may answer you';
   if (Object.keys(found).length) return showErrors(form, found);
   try {
     const answer = await post('/api/leads', {
-      name: name.value.trim(), email: email.value.trim(), phone: phone.value.trim(), source: source.value, utm: identity().utm, website: website.value,
-      answers: { cards: cards.value }, consent: { text: $('#consent-text').textContent, version: CONSENT_VERSION },
+      name: name.value.trim(), email: email.value.trim(), phone: phone.value.trim() || undefined, source: source.value, utm: identity().utm, website: website.value,
+      answers: { cards: cards.value }, consent: { text: consent.value, version: $('#consent-version').value },
     });
     lead.set(answer.receiptId ?? null);
     location.assign('/thank-you');
