@@ -101,6 +101,8 @@ fn welcome(info: &Info, stack_json: &str, logs: &str) -> String {
     let Info { gateway, sandbox, .. } = info;
     let rows = [
         ("Shop and API", gateway.clone()),
+        // A link to press: the token behind the # opens the staff page and is sent to no server.
+        ("Staff", format!("{gateway}/staff#token={}", info.admin_token)),
         ("Mailbox", format!("{sandbox}/mailbox")),
         ("PostgREST", info.postgrest.clone()),
         ("Counting proxy", format!("{}/counts", info.proxy)),
@@ -112,13 +114,13 @@ fn welcome(info: &Info, stack_json: &str, logs: &str) -> String {
     let order = info.demo.products.first().map_or(String::new(), |product| {
         let nominal = product.nominals.first().map_or("50.00", String::as_str);
         format!(
-            "\nBuy one: open the paymentUrl of the answer, press Pay, and find the code in the mailbox.\n\n  \
+            "\nOr order one without the pages: open the paymentUrl of the answer, press Pay, and find the code in the mailbox.\n\n  \
              curl {gateway}/api/orders/create -H 'content-type: application/json' \\\n    \
              -d '{{\"productId\":\"{}\",\"nominal\":\"{nominal}\",\"email\":\"you@example.com\",\"deliveryType\":\"myself\"}}'\n",
             product.id
         )
     });
-    format!("\n{table}\nTry it:\n\n  curl {gateway}/api/products\n{order}\nCtrl-C stops everything.\n")
+    format!("\n{table}\nOpen the shop in a browser and buy a card.\n{order}\nCtrl-C stops everything.\n")
 }
 
 /// The password is in stack.json, whose mode keeps it private; a screen is shared more easily.

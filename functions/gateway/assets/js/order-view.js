@@ -39,7 +39,7 @@ const copied = async (code, button, status) => {
 export const ticket = ({ productName, nominal, code }, item, currency) => {
   const status = h('p', { class: 'soft small', role: 'status' });
   const value = currency ? face(nominal, currency) : nominal.replace(/\.00$/, '');
-  const copy = h('button', { class: 'button slim', type: 'button', 'aria-label': `Copy the code of ${productName}, ${value}` }, 'Copy code');
+  const copy = h('button', { class: 'button slim', type: 'button', 'aria-label': `Copy code: ${productName}, ${value}` }, 'Copy code');
   copy.addEventListener('click', () => copied(code, copy, status));
   return h('article', { class: 'ticket' },
     giftCard({ id: '', brand: item?.productBrand ?? productName }, value),

@@ -33,7 +33,7 @@ const headline = (order) => {
   }
   if (order.fulfilment === 'delivered' && count) {
     const many = count > 1 ? 'codes' : 'code';
-    if (recipient) say('good', 'A gift for you', `Here is your ${many}. Keep this page’s link to yourself: whoever has it can use the ${many}.`);
+    if (recipient) say('good', 'A gift for you', `Here ${count > 1 ? 'are' : 'is'} your ${many}. Keep the link in your e-mail to yourself: whoever has it can use the ${many}.`);
     else say('good', 'Thank you! Your order is complete', `Here ${count > 1 ? 'are' : 'is'} your ${many}, also in your e-mail.`, steps(3));
     return true;
   }

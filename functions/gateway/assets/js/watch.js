@@ -10,7 +10,8 @@ const LONGEST_WAIT = 15_000;
 export const openOrder = () => {
   const id = new URLSearchParams(location.search).get('orderId') ?? '';
   const token = new URLSearchParams(location.hash.slice(1)).get('t');
-  if (id && token) orders.set(id, { ...orders.get(id), token });
+  // Another token is another viewer: what this tab knew as the buyer is not the recipient's to see.
+  if (id && token && orders.get(id)?.token !== token) orders.set(id, { token });
   if (token) history.replaceState(null, '', location.pathname + location.search);
   return { id, kept: (id && orders.get(id)) || null };
 };

@@ -59,7 +59,7 @@ export const orders = () => {
     }
   });
   const actions = (order) => {
-    const send = order.fulfilment === 'delivered' && h('button', { class: 'button quiet slim', type: 'button', 'aria-label': `Mail the codes of ${order.email} again`, onclick: (event) => resend(order, event.currentTarget) }, 'Resend');
+    const send = order.fulfilment === 'delivered' && h('button', { class: 'button quiet slim', type: 'button', 'aria-label': `Resend the codes of ${order.email}`, onclick: (event) => resend(order, event.currentTarget) }, 'Resend');
     const resolve = order.status === 'manual_review' && h('button', { class: 'button slim', type: 'button', 'aria-label': `Resolve the order of ${order.email}`, onclick: () => decide(order, () => { notice(problem, 'good', h('p', {}, 'The order is resolved.')); load(); }) }, 'Resolve');
     return send || resolve ? h('div', { class: 'actions' }, [send, resolve]) : null;
   };
