@@ -93,7 +93,6 @@ export const walk = {
       await page.goto(`${stack.shop}/${path}?orderId=${json.orderId}`);
       await page.getByRole('heading', { name: 'We cannot show this order here' }).waitFor();
       await page.goto(`${stack.shop}/${path}?orderId=${json.orderId}#t=wrong`);
-      await page.reload();
       await page.getByRole('heading', { name: 'We cannot find this order' }).waitFor();
       await page.evaluate(() => sessionStorage.clear());
     }

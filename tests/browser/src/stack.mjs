@@ -19,13 +19,14 @@ export const readStack = async (path) => {
       const { status, json } = await get(info.gateway + path, { method, body: method === 'POST' ? '{}' : undefined, headers: { 'content-type': 'application/json' } });
       return !(status === 404 && json?.code === 'not_found');
     },
-    /** Waits for this many mails to an address. */
+    /** Waits for this many mails to an address. The webhook wakes the outbox once; what follows later would wait for the next tick. */
     mails: async (to, count = 1) => {
       const deadline = Date.now() + 30_000;
       for (;;) {
         const found = await mails(to);
         if (found.length >= count) return found;
         if (Date.now() > deadline) throw new Error(`${found.length} of ${count} mails came to ${to}`);
+        await get(`${info.gateway}/api/jobs/run/outbox`, { method: 'POST', headers: { authorization: `Bearer ${info.jobs_secret}` } });
         await new Promise((done) => setTimeout(done, 200));
       }
     },

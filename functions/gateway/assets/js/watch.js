@@ -5,11 +5,15 @@ import { orders } from './store.js';
 const FIRST_WAIT = 1200;
 const LONGEST_WAIT = 15_000;
 
+const givenToken = () => new URLSearchParams(location.hash.slice(1)).get('t');
+// A mail's link opened in a tab that shows the order already changes the fragment only, which loads nothing by itself.
+addEventListener('hashchange', () => givenToken() && location.reload());
+
 /** Id of the order in the address, and what this tab knows of it. A mail's link brings the token behind the `#`; it is kept and taken
  * out of the address at once, so that it is in no history, bookmark or screenshot. */
 export const openOrder = () => {
   const id = new URLSearchParams(location.search).get('orderId') ?? '';
-  const token = new URLSearchParams(location.hash.slice(1)).get('t');
+  const token = givenToken();
   // Another token is another viewer: what this tab knew as the buyer is not the recipient's to see.
   if (id && token && orders.get(id)?.token !== token) orders.set(id, { token });
   if (token) history.replaceState(null, '', location.pathname + location.search);
