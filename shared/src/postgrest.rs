@@ -117,7 +117,11 @@ impl Db {
         let answer = crate::edge::within(TIMEOUT, exchange).await;
         let answer = answer.ok_or_else(|| Failure::unavailable(format!("{name}: PostgREST timeout")))?;
         let (status, text) = answer.map_err(|_| Failure::unavailable(format!("{name}: PostgREST unreachable")))?;
-        if (200..300).contains(&status) { Ok(text) } else { Err(classify(name, status, &text)) }
+        if (200..300).contains(&status) {
+            Ok(text)
+        } else {
+            Err(classify(name, status, &text))
+        }
     }
 }
 
@@ -129,13 +133,19 @@ struct Failure {
 
 impl Failure {
     fn unavailable(detail: String) -> Self {
-        Self { error: DbError::Unavailable(detail), transient: false }
+        Self {
+            error: DbError::Unavailable(detail),
+            transient: false,
+        }
     }
 }
 
 /// Maps an error answer by its code. Only the code is kept: message and details may quote a row.
 fn classify(name: &str, status: u16, body: &str) -> Failure {
-    let code = serde_json::from_str::<PostgrestError>(body).ok().and_then(|e| e.code).unwrap_or_default();
+    let code = serde_json::from_str::<PostgrestError>(body)
+        .ok()
+        .and_then(|e| e.code)
+        .unwrap_or_default();
     let detail = format!("{name}: HTTP {status}, code {}", if code.is_empty() { "none" } else { &code });
     let (error, transient) = match code.as_str() {
         // serialization failure, deadlock, lock not available
@@ -171,21 +181,36 @@ mod tests {
         for code in ["40001", "40P01", "55P03"] {
             assert!(class(409, &format!(r#"{{"code":"{code}"}}"#)).transient, "{code}");
         }
-        for (status, body) in [(500, r#"{"code":"57014"}"#), (504, r#"{"code":"PGRST003"}"#), (503, r#"{"code":"PGRST001"}"#), (503, r#"{"code":"53300"}"#), (502, "<html>")] {
+        for (status, body) in [
+            (500, r#"{"code":"57014"}"#),
+            (504, r#"{"code":"PGRST003"}"#),
+            (503, r#"{"code":"PGRST001"}"#),
+            (503, r#"{"code":"53300"}"#),
+            (502, "<html>"),
+        ] {
             let failure = class(status, body);
             assert!(matches!(failure.error, DbError::Unavailable(_)) && !failure.transient, "{body}");
         }
         for (status, body) in [(403, r#"{"code":"42501"}"#), (401, r#"{"code":"PGRST301"}"#)] {
             assert!(matches!(class(status, body).error, DbError::Refused(_)), "{body}");
         }
-        for (status, body) in [(400, r#"{"code":"P0001"}"#), (404, r#"{"code":"PGRST202"}"#), (409, r#"{"code":"23505"}"#), (400, "")] {
+        for (status, body) in [
+            (400, r#"{"code":"P0001"}"#),
+            (404, r#"{"code":"PGRST202"}"#),
+            (409, r#"{"code":"23505"}"#),
+            (400, ""),
+        ] {
             assert!(matches!(class(status, body).error, DbError::Failed(_)), "{body}");
         }
     }
 
     #[test]
     fn what_a_row_says_stays_out_of_the_detail() {
-        let failure = classify("f", 409, r#"{"code":"23505","details":"Key (email)=(a@example.com) already exists."}"#);
+        let failure = classify(
+            "f",
+            409,
+            r#"{"code":"23505","details":"Key (email)=(a@example.com) already exists."}"#,
+        );
         assert_eq!(failure.error, DbError::Failed("f: HTTP 409, code 23505".into()));
     }
 }

@@ -1,12 +1,18 @@
 //! `cargo xtask keys`: what a deployment needs once. Prints; writes nothing to disk.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result, bail};
 use stack::{
-    info, keys,
+    functions::GATEWAY,
     jwt::{Claims, MAX_DAYS, Signer},
+    keys,
 };
+
+use crate::build;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -24,10 +30,10 @@ pub struct Options {
     days: u64,
 }
 
-pub fn run(options: &Options) -> Result<ExitCode> {
+pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     let signer = signer(options)?;
     let mut text = String::from("# Database tokens, one per Worker. Run each line and paste the value when wrangler asks.\n");
-    for function in info::ROLES {
+    for function in build::names(root)?.iter().filter(|name| *name != GATEWAY) {
         let token = signer.mint(&Claims::new(&format!("edge_{function}"), options.days))?;
         text += &secret("POSTGREST_TOKEN", function, &token);
     }
@@ -42,7 +48,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             text += &secret(name, function, &value);
         }
     }
-    text += &format!("\n# For sealing codes before they are imported (with CODE_KEYS)\nCODE_ACTIVE_KID=k1\nCODE_FINGERPRINT_KEY={}\n", keys::random_key());
+    text += &format!(
+        "\n# For sealing codes before they are imported (with CODE_KEYS)\nCODE_ACTIVE_KID=k1\nCODE_FINGERPRINT_KEY={}\n",
+        keys::random_key()
+    );
     print!("{text}");
     Ok(ExitCode::SUCCESS)
 }
@@ -56,7 +65,10 @@ fn signer(options: &Options) -> Result<Signer> {
     match (&options.jwt_secret, &options.private_key, &options.kid) {
         (Some(secret), None, _) => {
             if secret.len() < 32 {
-                bail!("PostgREST refuses a secret of fewer than 32 characters: this one has {}", secret.len());
+                bail!(
+                    "PostgREST refuses a secret of fewer than 32 characters: this one has {}",
+                    secret.len()
+                );
             }
             Ok(Signer::Hs256 { secret: secret.clone() })
         }
@@ -76,7 +88,12 @@ mod tests {
     use super::*;
 
     fn options(secret: Option<&str>) -> Options {
-        Options { jwt_secret: secret.map(str::to_owned), private_key: None, kid: None, days: 1 }
+        Options {
+            jwt_secret: secret.map(str::to_owned),
+            private_key: None,
+            kid: None,
+            days: 1,
+        }
     }
 
     #[test]

@@ -51,7 +51,10 @@ pub fn route(path: &str) -> Route {
         ["api", "webhooks", "mail"] | ["api", "jobs", ..] => Route::To(Function::Jobs),
         ["api", ..] => Route::NotFound,
         ["health"] => Route::Health,
-        ["health", name] => Function::ALL.into_iter().find(|f| f.name() == *name).map_or(Route::NotFound, Route::HealthOf),
+        ["health", name] => Function::ALL
+            .into_iter()
+            .find(|f| f.name() == *name)
+            .map_or(Route::NotFound, Route::HealthOf),
         _ => asset(path),
     }
 }
@@ -101,7 +104,16 @@ mod tests {
         assert_eq!(route("/"), Route::Asset("index.html".into()));
         assert_eq!(route("/pending"), Route::Asset("pending.html".into()));
         assert_eq!(route("/css/shop.css"), Route::Asset("css/shop.css".into()));
-        for path in ["/..", "/../secret", "/a//b", "/.env", "/css/.git/config", "/%2e%2e/x", "/a b", "/x/"] {
+        for path in [
+            "/..",
+            "/../secret",
+            "/a//b",
+            "/.env",
+            "/css/.git/config",
+            "/%2e%2e/x",
+            "/a b",
+            "/x/",
+        ] {
             assert_eq!(route(path), Route::NotFound, "{path}");
         }
     }
