@@ -28,6 +28,9 @@ pub struct Options {
     /// How long the tokens are valid; at most a year
     #[arg(long, default_value_t = MAX_DAYS, value_parser = clap::value_parser!(u64).range(1..=MAX_DAYS))]
     days: u64,
+    /// Only the database tokens: to renew them without making new keys
+    #[arg(long)]
+    tokens_only: bool,
 }
 
 pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
@@ -36,6 +39,10 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     for function in build::names(root)?.iter().filter(|name| *name != GATEWAY) {
         let token = signer.mint(&Claims::new(&format!("edge_{function}"), options.days))?;
         text += &secret("POSTGREST_TOKEN", function, &token);
+    }
+    if options.tokens_only {
+        print!("{text}");
+        return Ok(ExitCode::SUCCESS);
     }
     text += "\n# Random keys, made now and kept nowhere: store them in your password manager. Losing CODE_KEYS loses every unsold code.\n";
     let code_keys = serde_json::json!({ "k1": keys::random_key() }).to_string();
@@ -93,6 +100,7 @@ mod tests {
             private_key: None,
             kid: None,
             days: 1,
+            tokens_only: false,
         }
     }
 
