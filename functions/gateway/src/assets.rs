@@ -23,7 +23,10 @@ async fn fetch(request: &Request, env: &Env, file: &str) -> worker::Result<Respo
     url.set_query(None);
     let mut init = RequestInit::new();
     init.with_method(Method::Get);
-    env.assets("ASSETS")?.fetch_request(Request::new_with_init(url.as_str(), &init)?).await?.try_into()
+    env.assets("ASSETS")?
+        .fetch_request(Request::new_with_init(url.as_str(), &init)?)
+        .await?
+        .try_into()
 }
 
 /// The same status and body under headers of our own: what the store sends has none that a page needs.
@@ -36,7 +39,14 @@ fn with_page_headers(mut found: Response, file: &str) -> worker::Result<Response
     headers.set("x-content-type-options", "nosniff")?;
     // Order pages carry the order's token in the fragment and its id in the query: neither may leave in a Referer.
     headers.set("referrer-policy", "no-referrer")?;
-    headers.set("cache-control", if file.ends_with(".html") { "no-cache" } else { "public, max-age=300" })?;
+    headers.set(
+        "cache-control",
+        if file.ends_with(".html") {
+            "no-cache"
+        } else {
+            "public, max-age=300"
+        },
+    )?;
     Ok(response)
 }
 

@@ -33,10 +33,14 @@ fn only_reading(request: &Request) -> Result<&Request, ApiError> {
 }
 
 async fn forward(request: Request, env: &Env, function: Function, request_id: &str) -> Result<Response, ApiError> {
-    let broken = |what: &str, error: worker::Error| ApiError::new(Code::Misconfigured).detail(format_args!("{what} {}: {error}", function.name()));
+    let broken =
+        |what: &str, error: worker::Error| ApiError::new(Code::Misconfigured).detail(format_args!("{what} {}: {error}", function.name()));
     let service = env.service(function.binding()).map_err(|e| broken("no service binding for", e))?;
     let mut request = request.clone_mut().map_err(|e| broken("request for", e))?;
-    request.headers_mut().and_then(|headers| headers.set(REQUEST_ID, request_id)).map_err(|e| broken("request for", e))?;
+    request
+        .headers_mut()
+        .and_then(|headers| headers.set(REQUEST_ID, request_id))
+        .map_err(|e| broken("request for", e))?;
     let answer = service.fetch_request(request).await.and_then(Response::try_from);
     answer.map_err(|e| broken("no answer from", e))
 }

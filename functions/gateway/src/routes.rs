@@ -13,7 +13,15 @@ pub enum Function {
 }
 
 impl Function {
-    pub const ALL: [Self; 7] = [Self::Events, Self::Orders, Self::Cardlink, Self::Jobs, Self::Leads, Self::Copilot, Self::Admin];
+    pub const ALL: [Self; 7] = [
+        Self::Events,
+        Self::Orders,
+        Self::Cardlink,
+        Self::Jobs,
+        Self::Leads,
+        Self::Copilot,
+        Self::Admin,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -63,7 +71,10 @@ pub fn route(path: &str) -> Route {
         ["api", "admin", _, ..] => Route::To(Function::Admin),
         ["api", ..] => Route::NotFound,
         ["health"] => Route::Health,
-        ["health", name] => Function::ALL.into_iter().find(|f| f.name() == *name).map_or(Route::NotFound, Route::HealthOf),
+        ["health", name] => Function::ALL
+            .into_iter()
+            .find(|f| f.name() == *name)
+            .map_or(Route::NotFound, Route::HealthOf),
         _ => asset(path),
     }
 }
@@ -119,7 +130,16 @@ mod tests {
         assert_eq!(route("/"), Route::Asset("index.html".into()));
         assert_eq!(route("/pending"), Route::Asset("pending.html".into()));
         assert_eq!(route("/css/shop.css"), Route::Asset("css/shop.css".into()));
-        for path in ["/..", "/../secret", "/a//b", "/.env", "/css/.git/config", "/%2e%2e/x", "/a b", "/x/"] {
+        for path in [
+            "/..",
+            "/../secret",
+            "/a//b",
+            "/.env",
+            "/css/.git/config",
+            "/%2e%2e/x",
+            "/a b",
+            "/x/",
+        ] {
             assert_eq!(route(path), Route::NotFound, "{path}");
         }
     }
