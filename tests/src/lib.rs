@@ -7,6 +7,7 @@
 //! asserted with [`Shop::rows`], which counts the tenant's rows in every table that has a `tenant_id`.
 #![expect(clippy::unwrap_used, reason = "a test harness: a failed step is a failed test")]
 
+mod probe;
 mod reply;
 mod shop;
 mod sign;
@@ -24,9 +25,9 @@ use stack::Info;
 pub fn stack() -> &'static Info {
     static INFO: OnceLock<Info> = OnceLock::new();
     INFO.get_or_init(|| {
-        let path = std::env::var_os("LONIEVE_STACK")
-            .map(PathBuf::from)
-            .expect("LONIEVE_STACK is not set: run the end-to-end tests with `cargo xtask test`, or point it at a running stack's stack.json");
+        let path = std::env::var_os("LONIEVE_STACK").map(PathBuf::from).expect(
+            "LONIEVE_STACK is not set: run the end-to-end tests with `cargo xtask test`, or point it at a running stack's stack.json",
+        );
         Info::load(&path).unwrap()
     })
 }

@@ -35,7 +35,10 @@ async fn fetch(request: &Request, env: &Env, file: &str) -> worker::Result<Respo
     url.set_query(None);
     let mut init = RequestInit::new();
     init.with_method(Method::Get);
-    env.assets("ASSETS")?.fetch_request(Request::new_with_init(url.as_str(), &init)?).await?.try_into()
+    env.assets("ASSETS")?
+        .fetch_request(Request::new_with_init(url.as_str(), &init)?)
+        .await?
+        .try_into()
 }
 
 /// The same status and body under headers of our own: what the store sends has none that a page needs.
@@ -47,14 +50,25 @@ fn with_page_headers(mut found: Response, file: &str) -> worker::Result<Response
     headers.set("content-security-policy", CONTENT_SECURITY_POLICY)?;
     headers.set("x-content-type-options", "nosniff")?;
     headers.set("referrer-policy", referrer_policy(file))?;
-    headers.set("cache-control", if file.ends_with(".html") { "no-cache" } else { "public, max-age=300" })?;
+    headers.set(
+        "cache-control",
+        if file.ends_with(".html") {
+            "no-cache"
+        } else {
+            "public, max-age=300"
+        },
+    )?;
     Ok(response)
 }
 
 /// Order pages carry the order's id in the query and its token, for a moment, in the fragment: nothing of it may leave in a Referer.
 /// The other pages tell other sites no more than the shop's name, and the shop itself where a shopper came from.
 fn referrer_policy(file: &str) -> &'static str {
-    if PRIVATE_PAGES.contains(&file) { "no-referrer" } else { "strict-origin-when-cross-origin" }
+    if PRIVATE_PAGES.contains(&file) {
+        "no-referrer"
+    } else {
+        "strict-origin-when-cross-origin"
+    }
 }
 
 /// By the file's ending; what is unknown is downloaded, not shown.

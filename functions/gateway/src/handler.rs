@@ -31,7 +31,11 @@ pub async fn handle(request: Request, env: &Env, request_id: &str) -> Result<Res
 async fn not_found(request: &Request, env: &Env) -> Result<Response, ApiError> {
     let accept = request.headers().get("accept").ok().flatten().unwrap_or_default();
     let reading = matches!(request.method(), Method::Get | Method::Head);
-    if reading && wants_page(&request.path(), &accept) { assets::not_found(request, env).await } else { Err(Code::NotFound.into()) }
+    if reading && wants_page(&request.path(), &accept) {
+        assets::not_found(request, env).await
+    } else {
+        Err(Code::NotFound.into())
+    }
 }
 
 /// A person who follows a link, not a program: scripts and API clients keep the JSON answer.
@@ -47,10 +51,14 @@ fn only_reading(request: &Request) -> Result<&Request, ApiError> {
 }
 
 async fn forward(request: Request, env: &Env, function: Function, request_id: &str) -> Result<Response, ApiError> {
-    let broken = |what: &str, error: worker::Error| ApiError::new(Code::Misconfigured).detail(format_args!("{what} {}: {error}", function.name()));
+    let broken =
+        |what: &str, error: worker::Error| ApiError::new(Code::Misconfigured).detail(format_args!("{what} {}: {error}", function.name()));
     let service = env.service(function.binding()).map_err(|e| broken("no service binding for", e))?;
     let mut request = request.clone_mut().map_err(|e| broken("request for", e))?;
-    request.headers_mut().and_then(|headers| headers.set(REQUEST_ID, request_id)).map_err(|e| broken("request for", e))?;
+    request
+        .headers_mut()
+        .and_then(|headers| headers.set(REQUEST_ID, request_id))
+        .map_err(|e| broken("request for", e))?;
     let answer = service.fetch_request(request).await.and_then(Response::try_from);
     answer.map_err(|e| broken("no answer from", e))
 }
@@ -69,7 +77,12 @@ mod tests {
     #[test]
     fn only_a_browser_outside_the_api_gets_a_page_for_404() {
         assert!(wants_page("/nothing", "application/xhtml+xml, text/html;q=0.9"));
-        for (path, accept) in [("/api/nothing", "text/html"), ("/nothing", "*/*"), ("/nothing", "application/json"), ("/nothing", "")] {
+        for (path, accept) in [
+            ("/api/nothing", "text/html"),
+            ("/nothing", "*/*"),
+            ("/nothing", "application/json"),
+            ("/nothing", ""),
+        ] {
             assert!(!wants_page(path, accept), "{path} {accept}");
         }
     }

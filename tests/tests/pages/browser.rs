@@ -37,11 +37,19 @@ pub struct Report {
 
 impl Report {
     pub fn failed(name: &str, reason: &str) -> Self {
-        Self { name: name.to_owned(), status: Status::Failed(reason.to_owned()), facts: Value::Null }
+        Self {
+            name: name.to_owned(),
+            status: Status::Failed(reason.to_owned()),
+            facts: Value::Null,
+        }
     }
 
     fn skipped(name: &str, reason: &str) -> Self {
-        Self { name: name.to_owned(), status: Status::Skipped(reason.to_owned()), facts: Value::Null }
+        Self {
+            name: name.to_owned(),
+            status: Status::Skipped(reason.to_owned()),
+            facts: Value::Null,
+        }
     }
 
     fn parse(line: &str) -> Result<Self> {
@@ -52,7 +60,11 @@ impl Report {
             Some("skipped") => Status::Skipped(text("reason")),
             _ => Status::Failed(text("reason")),
         };
-        Ok(Self { name: text("case"), status, facts: value["facts"].clone() })
+        Ok(Self {
+            name: text("case"),
+            status,
+            facts: value["facts"].clone(),
+        })
     }
 }
 
@@ -82,13 +94,22 @@ pub async fn run<J: Future<Output = Report>>(wanted: &[&str], judge: impl Fn(Rep
         .context("cannot start node")?;
     let mut lines = BufReader::new(node.stdout.take().context("node has no output")?).lines();
     let deadline = tokio::time::Instant::now() + LONGEST;
-    while let Some(line) = tokio::time::timeout_at(deadline, lines.next_line()).await.context("the cases take too long")?? {
+    while let Some(line) = tokio::time::timeout_at(deadline, lines.next_line())
+        .await
+        .context("the cases take too long")??
+    {
         reports.push(judge(Report::parse(&line)?).await);
     }
     let ended = node.wait().await?;
     let seen: BTreeSet<String> = reports.iter().map(|report| report.name.clone()).collect();
     for name in wanted.iter().filter(|name| !seen.contains(**name)) {
-        reports.push(judge(Report::failed(name, &format!("no report; the browser's program ended with {ended}"))).await);
+        reports.push(
+            judge(Report::failed(
+                name,
+                &format!("no report; the browser's program ended with {ended}"),
+            ))
+            .await,
+        );
     }
     Ok(reports)
 }
@@ -109,7 +130,10 @@ async fn chromium() -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     println!("installing Chromium");
-    for arguments in [&["update", "-qq"][..], &["install", "-y", "-qq", "--no-install-recommends", "chromium"]] {
+    for arguments in [
+        &["update", "-qq"][..],
+        &["install", "-y", "-qq", "--no-install-recommends", "chromium"],
+    ] {
         must_succeed(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive")).await?;
     }
     Ok(found())
@@ -121,12 +145,21 @@ async fn install(folder: &Path) -> Result<()> {
     if changed(folder.join("node_modules/.package-lock.json")) >= changed(folder.join("package-lock.json")) {
         return Ok(());
     }
-    must_succeed(Command::new("npm").args(["ci", "--ignore-scripts", "--loglevel=error"]).current_dir(folder)).await
+    must_succeed(
+        Command::new("npm")
+            .args(["ci", "--ignore-scripts", "--loglevel=error"])
+            .current_dir(folder),
+    )
+    .await
 }
 
 async fn must_succeed(command: &mut Command) -> Result<()> {
     let shown = format!("{:?}", command.as_std());
-    let output = command.stdin(Stdio::null()).output().await.with_context(|| format!("cannot run {shown}"))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .with_context(|| format!("cannot run {shown}"))?;
     if !output.status.success() {
         bail!("{shown} ended with {}:\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     }

@@ -59,7 +59,10 @@ async fn main() -> ExitCode {
             Ok(all) => reports = all,
             Err(error) => {
                 println!("\nthe browser could not be run: {error:#}");
-                reports = wanted.iter().map(|name| Report::failed(name, "the browser could not be run")).collect();
+                reports = wanted
+                    .iter()
+                    .map(|name| Report::failed(name, "the browser could not be run"))
+                    .collect();
             }
         }
     }
@@ -68,7 +71,15 @@ async fn main() -> ExitCode {
 
 /// A case that passed in the browser passes when its rows are right as well.
 async fn judged(report: Report) -> Report {
-    let Report { name, status: Status::Passed, facts, .. } = &report else { return said(report) };
+    let Report {
+        name,
+        status: Status::Passed,
+        facts,
+        ..
+    } = &report
+    else {
+        return said(report);
+    };
     let (case, known) = (name.clone(), facts.clone());
     let report = match tokio::spawn(async move { rows::check(&case, &known).await }).await {
         Ok(()) => report,

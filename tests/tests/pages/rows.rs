@@ -37,7 +37,10 @@ fn order_id(facts: &Value) -> Uuid {
 
 /// One row of SQL as JSON.
 async fn row(db: &Client, sql: &str, id: Uuid) -> Value {
-    db.query_one(&format!("select to_jsonb(r) from ({sql}) r"), &[&id]).await.unwrap().get(0)
+    db.query_one(&format!("select to_jsonb(r) from ({sql}) r"), &[&id])
+        .await
+        .unwrap()
+        .get(0)
 }
 
 /// The browser's events of a session in their order: type, url, data. Waits for the last one, which is sent while the page goes away.
@@ -47,7 +50,9 @@ async fn events(db: &Client, facts: &Value, last: &str) -> Vec<(String, String, 
     for _ in 0..50 {
         let rows = db.query(sql, &[&text(facts, "session")]).await.unwrap();
         let all = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2)));
-        found = all.filter(|(kind, ..): &(String, String, Value)| !SERVER_TYPES.contains(&kind.as_str())).collect();
+        found = all
+            .filter(|(kind, ..): &(String, String, Value)| !SERVER_TYPES.contains(&kind.as_str()))
+            .collect();
         if found.last().is_some_and(|(kind, ..)| kind == last) {
             return found;
         }
@@ -71,18 +76,38 @@ async fn walk(db: &Client, facts: &Value) {
     let events = events(db, facts, "payment_return").await;
     let kinds: Vec<&str> = events.iter().map(|(kind, ..)| kind.as_str()).collect();
     let expected = [
-        "page_view", "view_catalog", "page_view", "view_product", "configurator_change", "add_to_cart", "page_view", "checkout_start",
-        "checkout_submit", "page_view", "page_view", "payment_return",
+        "page_view",
+        "view_catalog",
+        "page_view",
+        "view_product",
+        "configurator_change",
+        "add_to_cart",
+        "page_view",
+        "checkout_start",
+        "checkout_submit",
+        "page_view",
+        "page_view",
+        "payment_return",
     ];
     assert_eq!(kinds, expected);
     let product = "00000000-0000-4000-8000-000000000101";
     let data = |kind: &str| &events.iter().find(|(found, ..)| found == kind).unwrap().2;
     assert_eq!(data("view_catalog"), &json!({"filters": {}}));
-    assert_eq!(data("view_product"), &json!({"product_id": product, "brand": "Nimbus Games", "nominal": "50.00"}));
+    assert_eq!(
+        data("view_product"),
+        &json!({"product_id": product, "brand": "Nimbus Games", "nominal": "50.00"})
+    );
     let change = data("configurator_change");
-    assert_eq!((&change["product_id"], &change["nominal"], &change["delivery_type"]), (&json!(product), &json!("50.00"), &json!("myself")));
+    assert_eq!(
+        (&change["product_id"], &change["nominal"], &change["delivery_type"]),
+        (&json!(product), &json!("50.00"), &json!("myself"))
+    );
     assert_eq!(data("payment_return"), &json!({"order_id": id, "status": "paid"}));
-    let paths: Vec<&str> = events.iter().filter(|(kind, ..)| kind == "page_view").map(|(_, url, _)| url.split('?').next().unwrap()).collect();
+    let paths: Vec<&str> = events
+        .iter()
+        .filter(|(kind, ..)| kind == "page_view")
+        .map(|(_, url, _)| url.split('?').next().unwrap())
+        .collect();
     assert_eq!(paths, ["/", &format!("/product/{product}"), "/checkout", "/pending", "/success"]);
     let sql = "select count(distinct visit_id)::int as visits, count(distinct visitor_id)::int as visitors, \
                bool_and(utm_campaign = 'autumn') as campaign from analytics.events where session_id = (select session_id from shop.orders where id = $1)";
@@ -98,7 +123,11 @@ async fn gift(db: &Client, facts: &Value) {
 /// Back from the payment page twice: first without, then with the money.
 async fn two_returns(db: &Client, facts: &Value) {
     let events = events(db, facts, "payment_return").await;
-    let statuses: Vec<&Value> = events.iter().filter(|(kind, ..)| kind == "payment_return").map(|(.., data)| &data["status"]).collect();
+    let statuses: Vec<&Value> = events
+        .iter()
+        .filter(|(kind, ..)| kind == "payment_return")
+        .map(|(.., data)| &data["status"])
+        .collect();
     assert_eq!(statuses, ["failed", "paid"]);
 }
 
@@ -110,12 +139,21 @@ async fn one_order(db: &Client, facts: &Value) {
 
 async fn nobody(db: &Client, facts: &Value) {
     let sql = "select session_id, visitor_id, utm_source from shop.orders where id = $1";
-    assert_eq!(row(db, sql, order_id(facts)).await, json!({"session_id": null, "visitor_id": null, "utm_source": null}));
+    assert_eq!(
+        row(db, sql, order_id(facts)).await,
+        json!({"session_id": null, "visitor_id": null, "utm_source": null})
+    );
 }
 
 /// The leads of an e-mail address; a `Value` of whatever columns the table has.
 async fn leads(db: &Client, facts: &Value) -> Vec<Value> {
-    let rows = db.query("select to_jsonb(l) from crm.landing_leads l where l.email = $1", &[&text(facts, "email")]).await.unwrap();
+    let rows = db
+        .query(
+            "select to_jsonb(l) from crm.landing_leads l where l.email = $1",
+            &[&text(facts, "email")],
+        )
+        .await
+        .unwrap();
     rows.iter().map(|row| row.get(0)).collect()
 }
 
@@ -124,9 +162,16 @@ async fn lead(db: &Client, facts: &Value) {
     let [lead] = &leads[..] else { panic!("one lead, not {leads:?}") };
     assert_eq!(lead["name"], "Alex Doe");
     // The number as it was typed is beside it; only this form is compared.
-    assert_eq!(lead["phone_normalized"].as_str().unwrap().trim_start_matches('+'), "12025550147", "{lead}");
+    assert_eq!(
+        lead["phone_normalized"].as_str().unwrap().trim_start_matches('+'),
+        "12025550147",
+        "{lead}"
+    );
     let all = lead.to_string();
-    assert!(all.contains("\"utm_source\":\"telegram\"") && all.contains("\"utm_campaign\":\"teams\""), "{lead}");
+    assert!(
+        all.contains("\"utm_source\":\"telegram\"") && all.contains("\"utm_campaign\":\"teams\""),
+        "{lead}"
+    );
 }
 
 /// Revenue counts by the day the money came in, in the shop's time zone.
