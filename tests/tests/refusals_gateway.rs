@@ -38,7 +38,13 @@ async fn what_is_neither_a_route_nor_a_page_is_404() {
     ] {
         shop.adds_nothing(get(&shop, path)).await.refused(404, "not_found");
     }
-    for path in ["/", "/index.html", "/pending", "/css/shop.css", "/product/00000000-0000-4000-8000-000000000101"] {
+    for path in [
+        "/",
+        "/index.html",
+        "/pending",
+        "/css/shop.css",
+        "/product/00000000-0000-4000-8000-000000000101",
+    ] {
         assert_eq!(get(&shop, path).await.status, 200, "{path}");
     }
 }
