@@ -1,6 +1,16 @@
 //! Worker `copilot`: questions of the staff, answered from allow-listed functions.
+//!
+//! In scope: reading a question, deciding which one function answers it, saying what its rows say. Out of scope: counting anything
+//! (the functions of `analytics` do), and who may ask (`ops.require_staff` does, with the caller's own token).
 
+mod answer;
+mod format;
 mod handler;
+mod parse;
+mod plan;
+mod tables;
+mod wire;
+mod words;
 
 use http::Response;
 use shared::edge::{self, BindingError, Bindings};
@@ -21,5 +31,14 @@ impl Config {
 #[event(fetch)]
 async fn fetch(request: HttpRequest, env: Env, _ctx: Context) -> worker::Result<Response<String>> {
     let health_db = |config: &Config| Some(config.db.clone());
-    edge::serve("copilot", request, &env, handler::MAX_BODY, Config::from_bindings, health_db, handler::handle).await
+    edge::serve(
+        "copilot",
+        request,
+        &env,
+        handler::MAX_BODY,
+        Config::from_bindings,
+        health_db,
+        handler::handle,
+    )
+    .await
 }
