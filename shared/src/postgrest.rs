@@ -45,6 +45,8 @@ pub enum DbError {
     CallerUnknown,
     /// The person who asks may not call this function.
     CallerForbidden,
+    /// The person who asks works for several shops and named none.
+    TenantRequired,
     /// The function raised, or answered something unexpected: a defect on our side.
     Failed(String),
 }
@@ -56,6 +58,7 @@ impl From<DbError> for ApiError {
             DbError::Refused(detail) => Self::new(Code::Misconfigured).detail(detail),
             DbError::CallerUnknown => Self::new(Code::Unauthorized),
             DbError::CallerForbidden => Self::new(Code::Forbidden),
+            DbError::TenantRequired => Self::new(Code::InvalidRequest).field("X-Tenant", "must name one of the shops you work for"),
             DbError::Failed(detail) => Self::new(Code::InternalError).detail(detail),
         }
     }
@@ -71,6 +74,8 @@ pub struct Db {
 #[derive(Deserialize)]
 struct PostgrestError {
     code: Option<String>,
+    /// Only ever compared with names of our own; it may quote a row.
+    message: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -103,6 +108,12 @@ impl Db {
             client: self.client.clone().insert_header("Authorization", header),
             for_caller: true,
         })
+    }
+
+    /// Says for which of their shops a member of staff asks (header `X-Tenant`, read by `ops.require_staff`).
+    pub fn in_tenant(&self, tenant: uuid::Uuid) -> Self {
+        let client = self.client.clone().insert_header("X-Tenant", tenant.to_string());
+        Self { client, ..self.clone() }
     }
 
     /// Calls `api.<function>(p)`. A deadlock, serialization failure or lock timeout of an idempotent function is tried once more.
@@ -161,10 +172,8 @@ impl Failure {
 
 /// Maps an error answer by its code. Only the code is kept: message and details may quote a row.
 fn classify(name: &str, status: u16, body: &str, for_caller: bool) -> Failure {
-    let code = serde_json::from_str::<PostgrestError>(body)
-        .ok()
-        .and_then(|e| e.code)
-        .unwrap_or_default();
+    let error = serde_json::from_str::<PostgrestError>(body).ok();
+    let (code, message) = error.map_or_else(Default::default, |e| (e.code.unwrap_or_default(), e.message.unwrap_or_default()));
     let detail = format!("{name}: HTTP {status}, code {}", if code.is_empty() { "none" } else { &code });
     let (error, transient) = match code.as_str() {
         // serialization failure, deadlock, lock not available
@@ -172,6 +181,7 @@ fn classify(name: &str, status: u16, body: &str, for_caller: bool) -> Failure {
         // statement timeout or cancelled; PostgREST: no database, connection lost, schema cache, pool timeout
         "57014" | "PGRST000" | "PGRST001" | "PGRST002" | "PGRST003" => (DbError::Unavailable(detail), false),
         "42501" if for_caller => (DbError::CallerForbidden, false),
+        "22023" if for_caller && message == "tenant_required" => (DbError::TenantRequired, false),
         "PGRST301" | "PGRST302" | "PGRST303" if for_caller => (DbError::CallerUnknown, false),
         // insufficient privilege; PostgREST: JWT secret missing, invalid, anonymous disabled, claims
         "42501" | "PGRST300" | "PGRST301" | "PGRST302" | "PGRST303" => (DbError::Refused(detail), false),
@@ -232,6 +242,14 @@ mod tests {
         assert!(matches!(
             classify("f", 504, r#"{"code":"PGRST003"}"#, true).error,
             DbError::Unavailable(_)
+        ));
+        assert_eq!(
+            classify("f", 400, r#"{"code":"22023","message":"tenant_required"}"#, true).error,
+            DbError::TenantRequired
+        );
+        assert!(matches!(
+            classify("f", 400, r#"{"code":"22023","message":"invalid_period"}"#, true).error,
+            DbError::Failed(_)
         ));
     }
 

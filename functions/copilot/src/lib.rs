@@ -1,6 +1,16 @@
 //! Worker `copilot`: questions of the staff, answered from allow-listed functions.
+//!
+//! In scope: reading a question, deciding which one function answers it, saying what its rows say. Out of scope: counting anything
+//! (the functions of `analytics` do), and who may ask (`ops.require_staff` does, with the caller's own token).
 
+mod answer;
+mod format;
 mod handler;
+mod parse;
+mod plan;
+mod tables;
+mod wire;
+mod words;
 
 use http::Response;
 use shared::edge::{self, BindingError, Bindings};
