@@ -8,6 +8,7 @@ mod handler;
 mod health;
 mod routes;
 
+use shared::client_info;
 use shared::edge::{self, LogLine};
 use shared::error::{ApiError, Level};
 use worker::{Context, Env, Request, Response, event};
@@ -29,7 +30,7 @@ async fn fetch(request: Request, env: Env, _ctx: Context) -> worker::Result<Resp
 /// Requests that a function answers are logged there; here only what the gateway itself refuses.
 fn log(error: &ApiError, request_id: &str, method: &str, path: &str, ms: i64) {
     let level = if error.code.level() == Level::Info { Level::Info } else { Level::Error };
-    let route: String = path.split('/').take(3).collect::<Vec<_>>().join("/");
+    let route = client_info::logged_route(path, 3);
     edge::log(&LogLine {
         level,
         function: "gateway",
