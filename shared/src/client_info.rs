@@ -31,6 +31,14 @@ pub fn header_text(headers: &HeaderMap, name: &str, limit: usize) -> Option<Stri
     (!text.is_empty()).then(|| text.chars().take(limit).collect())
 }
 
+/// A path as the log names it: its first parts, and nothing behind `/u/` and `/l/`, where a token or a person's link stands.
+pub fn logged_route(path: &str, parts: usize) -> String {
+    match path.get(..3) {
+        Some(personal @ ("/u/" | "/l/")) => format!("{personal}*"),
+        _ => path.split('/').take(parts).collect::<Vec<_>>().join("/"),
+    }
+}
+
 /// The client's address: `CF-Connecting-IP` only, which Cloudflare sets and a client cannot. Self-hosted, the binding
 /// `TRUSTED_PROXY` names the header of the proxy in front (of a list, the last entry: the hop that proxy saw itself).
 pub fn client_ip(headers: &HeaderMap, trusted_proxy: Option<&str>) -> Option<String> {
@@ -93,6 +101,14 @@ mod tests {
             client_ip(&headers(&[("cf-connecting-ip", "2001:DB8::1")]), None).as_deref(),
             Some("2001:db8::1")
         );
+    }
+
+    #[test]
+    fn the_log_never_names_a_token_of_a_path() {
+        assert_eq!(logged_route("/u/secret-token", 5), "/u/*");
+        assert_eq!(logged_route("/l/abc", 3), "/l/*");
+        assert_eq!(logged_route("/api/orders/1/2/3", 5), "/api/orders/1/2");
+        assert_eq!(logged_route("/", 3), "/");
     }
 
     #[test]

@@ -78,6 +78,14 @@ impl Bindings<'_> {
         Secret::new(self.required(name)?).ok_or_else(|| BindingError(format!("binding {name} is blank")))
     }
 
+    /// A secret whose absence switches a check off. Bound but blank is an error: it must not switch anything off by accident.
+    pub fn optional_secret(&self, name: &str) -> Result<Option<Secret>, BindingError> {
+        let Ok(value) = self.0.var(name) else { return Ok(None) };
+        Secret::new(value.to_string())
+            .map(Some)
+            .ok_or_else(|| BindingError(format!("binding {name} is blank")))
+    }
+
     /// A binding that a parser turns into something; `expected` says what it should be.
     pub fn parsed<T>(&self, name: &str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, BindingError> {
         parse(&self.required(name)?).ok_or_else(|| BindingError(format!("binding {name} must be {expected}")))
@@ -127,7 +135,7 @@ where
     let started = now();
     let request_id = request_id(request.headers());
     let method = request.method().to_string();
-    let route = request.uri().path().split('/').take(5).collect::<Vec<_>>().join("/");
+    let route = client_info::logged_route(request.uri().path(), 5);
     let result = async {
         let config = config(&Bindings(env)).map_err(|error| ApiError::new(Code::Misconfigured).detail(error.0))?;
         let incoming = read(request, body_limit, request_id.clone(), started).await?;

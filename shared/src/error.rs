@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 /// Everything a function of this project can refuse with.
@@ -20,6 +20,7 @@ pub enum Code {
     Unauthorized,
     InvalidSignature,
     Forbidden,
+    ChallengeFailed,
     NotFound,
     UnknownTenant,
     ProductNotFound,
@@ -32,10 +33,12 @@ pub enum Code {
     OutOfStock,
     BodyTooLarge,
     UnsupportedMediaType,
+    TooManyRequests,
     InternalError,
     Misconfigured,
     ProviderUnavailable,
     DatabaseUnavailable,
+    ChallengeUnavailable,
     ProviderTimeout,
 }
 
@@ -52,7 +55,7 @@ pub enum Level {
 }
 
 impl Code {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::InvalidIdempotencyKey,
@@ -61,6 +64,7 @@ impl Code {
         Self::Unauthorized,
         Self::InvalidSignature,
         Self::Forbidden,
+        Self::ChallengeFailed,
         Self::NotFound,
         Self::UnknownTenant,
         Self::ProductNotFound,
@@ -73,10 +77,12 @@ impl Code {
         Self::OutOfStock,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
+        Self::TooManyRequests,
         Self::InternalError,
         Self::Misconfigured,
         Self::ProviderUnavailable,
         Self::DatabaseUnavailable,
+        Self::ChallengeUnavailable,
         Self::ProviderTimeout,
     ];
 
@@ -91,6 +97,7 @@ impl Code {
             Self::Unauthorized => "unauthorized",
             Self::InvalidSignature => "invalid_signature",
             Self::Forbidden => "forbidden",
+            Self::ChallengeFailed => "challenge_failed",
             Self::NotFound => "not_found",
             Self::UnknownTenant => "unknown_tenant",
             Self::ProductNotFound => "product_not_found",
@@ -103,9 +110,11 @@ impl Code {
             Self::OutOfStock => "out_of_stock",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::TooManyRequests => "too_many_requests",
             Self::InternalError => "internal_error",
             Self::Misconfigured => "misconfigured",
             Self::DatabaseUnavailable => "database_unavailable",
+            Self::ChallengeUnavailable => "challenge_unavailable",
             // One code, two statuses: 502 when the provider refused or could not be reached, 504 when it did not answer in time.
             Self::ProviderUnavailable | Self::ProviderTimeout => "provider_unavailable",
         }
@@ -117,7 +126,7 @@ impl Code {
                 StatusCode::BAD_REQUEST
             }
             Self::Unauthorized | Self::InvalidSignature => StatusCode::UNAUTHORIZED,
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::ChallengeFailed => StatusCode::FORBIDDEN,
             Self::NotFound
             | Self::UnknownTenant
             | Self::ProductNotFound
@@ -128,9 +137,10 @@ impl Code {
             Self::PriceChanged | Self::CurrencyMismatch | Self::OutOfStock => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::InternalError | Self::Misconfigured => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ProviderUnavailable => StatusCode::BAD_GATEWAY,
-            Self::DatabaseUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DatabaseUnavailable | Self::ChallengeUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::ProviderTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -146,6 +156,7 @@ impl Code {
             Self::Unauthorized => "A valid bearer token is needed here.",
             Self::InvalidSignature => "The signature does not match the body.",
             Self::Forbidden => "You are signed in, but this needs rights you do not have.",
+            Self::ChallengeFailed => "The check that you are a person did not pass; please try it again.",
             Self::NotFound => "There is nothing at this address.",
             Self::UnknownTenant => "No shop is set up for this host.",
             Self::ProductNotFound => "This product does not exist or is not for sale.",
@@ -158,10 +169,12 @@ impl Code {
             Self::OutOfStock => "Not enough codes of this face value are in stock.",
             Self::BodyTooLarge => "The body is larger than this address accepts.",
             Self::UnsupportedMediaType => "This address does not take that content type.",
+            Self::TooManyRequests => "Too many requests came from your address; please try again later.",
             Self::InternalError => "Something went wrong on our side.",
             Self::Misconfigured => "The service is not set up correctly.",
             Self::ProviderUnavailable => "The payment provider did not accept the order; nothing was charged. Please try again.",
             Self::DatabaseUnavailable => "The service is busy; please try again in a moment.",
+            Self::ChallengeUnavailable => "The check that you are a person is not available; please try again in a moment.",
             Self::ProviderTimeout => "The payment provider did not answer in time; nothing was charged. Please try again.",
         }
     }
@@ -182,7 +195,8 @@ impl Code {
             | Self::CurrencyMismatch
             | Self::OutOfStock
             | Self::BodyTooLarge
-            | Self::UnsupportedMediaType => Level::Info,
+            | Self::UnsupportedMediaType
+            | Self::ChallengeFailed => Level::Info,
             Self::Unauthorized
             | Self::InvalidSignature
             | Self::Forbidden
@@ -190,7 +204,9 @@ impl Code {
             | Self::PaymentNotFound
             | Self::ProviderUnavailable
             | Self::ProviderTimeout
-            | Self::DatabaseUnavailable => Level::Warn,
+            | Self::DatabaseUnavailable
+            | Self::TooManyRequests
+            | Self::ChallengeUnavailable => Level::Warn,
             Self::InternalError | Self::Misconfigured => Level::Error,
         }
     }
@@ -199,7 +215,8 @@ impl Code {
     pub const fn retry_after(self) -> Option<u32> {
         match self {
             Self::DatabaseUnavailable => Some(2),
-            Self::ProviderUnavailable | Self::ProviderTimeout => Some(5),
+            Self::ProviderUnavailable | Self::ProviderTimeout | Self::ChallengeUnavailable => Some(5),
+            Self::TooManyRequests => Some(600),
             Self::InvalidJson
             | Self::InvalidRequest
             | Self::InvalidIdempotencyKey
@@ -208,6 +225,7 @@ impl Code {
             | Self::Unauthorized
             | Self::InvalidSignature
             | Self::Forbidden
+            | Self::ChallengeFailed
             | Self::NotFound
             | Self::UnknownTenant
             | Self::ProductNotFound
@@ -234,6 +252,8 @@ pub struct ApiError {
     fields: BTreeMap<String, String>,
     extra: BTreeMap<&'static str, String>,
     allow: Option<&'static str>,
+    /// Boxed: nearly no error has any, and a map is large.
+    headers: Option<Box<HeaderMap>>,
 }
 
 #[derive(Serialize)]
@@ -256,6 +276,7 @@ impl ApiError {
             fields: BTreeMap::new(),
             extra: BTreeMap::new(),
             allow: None,
+            headers: None,
         }
     }
 
@@ -274,6 +295,12 @@ impl ApiError {
     /// Adds a member beside `code`, such as the new `price`.
     pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         self.extra.insert(name, value.to_string());
+        self
+    }
+
+    /// Adds headers that the answer needs whatever its status, such as those of CORS.
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers.get_or_insert_default().extend(headers);
         self
     }
 
@@ -309,6 +336,7 @@ impl ApiError {
         let mut response = Response::new(serde_json::to_string(&body).unwrap_or_default());
         *response.status_mut() = self.code.status();
         let headers = response.headers_mut();
+        headers.extend(self.headers.iter().flat_map(|headers| *headers.clone()));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.code.retry_after() {

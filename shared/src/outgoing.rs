@@ -54,6 +54,11 @@ impl Outgoing {
         Self::send(request.bearer_auth(token), timeout).await
     }
 
+    /// For a service that takes its secret in the body.
+    pub async fn post_json_without_token(&self, url: &str, body: String, timeout: Duration) -> Result<Answer, NoAnswer> {
+        Self::send(self.client.post(url).header("content-type", "application/json").body(body), timeout).await
+    }
+
     pub async fn get(&self, url: &str, token: &str, timeout: Duration) -> Result<Answer, NoAnswer> {
         Self::send(self.client.get(url).bearer_auth(token), timeout).await
     }

@@ -7,11 +7,13 @@
 //! asserted with [`Shop::rows`], which counts the tenant's rows in every table that has a `tenant_id`.
 #![expect(clippy::unwrap_used, reason = "a test harness: a failed step is a failed test")]
 
+mod own_worker;
 mod probe;
 mod reply;
 mod shop;
 mod sign;
 
+pub use own_worker::OwnWorker;
 pub use reply::Reply;
 pub use shop::{Placed, Shop};
 pub use sign::signed_notice;

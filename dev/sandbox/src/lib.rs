@@ -1,8 +1,9 @@
 //! Stand-ins for the outside companies, for one developer's machine and for tests.
 //!
 //! In scope: the Cardlink v2 contract (bills, hosted pay page, signed webhooks with retries), a mail endpoint of Resend's shape
-//! with a mailbox, a switchboard that injects faults, and a record of every call. Out of scope: persistence (a restart forgets
-//! everything), TLS, and any check of our own code: the signature here is written independently of the one the Workers verify.
+//! with a mailbox, Turnstile's check of a token, a switchboard that injects faults, and a record of every call. Out of scope:
+//! persistence (a restart forgets everything), TLS, and any check of our own code: the signature here is written independently of
+//! the one the Workers verify.
 //!
 //! Nothing here moves money or sends mail. README.md lists the routes.
 
@@ -19,6 +20,7 @@ mod pages;
 mod pay;
 mod provider;
 mod signature;
+pub mod turnstile;
 mod webhook;
 
 use std::sync::{Arc, Mutex};
@@ -32,7 +34,13 @@ use hyper_util::rt::TokioExecutor;
 use crate::faults::{Faults, Targets};
 
 /// Names of the routes that fault rules and `GET /calls?route=` know.
-pub const ROUTES: [&str; 4] = ["cardlink.create", "cardlink.status", cardlink::WEBHOOK, "mail.send"];
+pub const ROUTES: [&str; 5] = [
+    "cardlink.create",
+    "cardlink.status",
+    cardlink::WEBHOOK,
+    "mail.send",
+    "turnstile.verify",
+];
 
 /// What the stand-ins must agree on with the system under test.
 #[derive(Clone)]
@@ -69,6 +77,7 @@ struct App {
     bills: Mutex<bills::Bills>,
     mail: Mutex<mail::Mail>,
     calls: Mutex<calls::Calls>,
+    turnstile: Mutex<turnstile::Spent>,
     faults: Arc<Faults>,
     held: Mutex<Vec<webhook::Delivery>>,
     client: Client<HttpConnector, axum::body::Body>,
@@ -86,6 +95,7 @@ impl App {
             bills: Mutex::default(),
             mail: Mutex::default(),
             calls: Mutex::default(),
+            turnstile: Mutex::default(),
             faults: Arc::new(Faults::new(Targets::Routes(&ROUTES))),
             held: Mutex::default(),
             client: Client::builder(TokioExecutor::new()).build(connector),
@@ -102,6 +112,10 @@ fn router(app: Shared) -> Router {
         )
         .route("/cardlink/v2/bill/status", get(cardlink::status).layer(recorded("cardlink.status")))
         .route("/mail/emails", post(mail::send).layer(recorded("mail.send")))
+        .route(
+            "/turnstile/v0/siteverify",
+            post(turnstile::verify).layer(recorded("turnstile.verify")),
+        )
         .route("/pay/{bill_id}", get(pay::page))
         .route("/pay/{bill_id}/{action}", post(pay::act))
         .route("/", get(pages::index))

@@ -8,6 +8,7 @@ mod handler;
 mod health;
 mod routes;
 
+use shared::client_info;
 use shared::edge::{self, LogLine, REQUEST_ID};
 use shared::error::{ApiError, Level};
 use worker::{Context, Env, Request, Response, event};
@@ -35,7 +36,7 @@ fn log(error: &ApiError, request_id: &str, method: &str, path: &str, ms: i64) {
     } else {
         Level::Error
     };
-    let route: String = path.split('/').take(3).collect::<Vec<_>>().join("/");
+    let route = client_info::logged_route(path, 3);
     edge::log(&LogLine {
         level,
         function: "gateway",

@@ -1,20 +1,47 @@
 //! Worker `leads`: landing forms, short links, unsubscribing.
+//!
+//! In scope: checking a form, keeping programs out (honeypot, Turnstile), CORS for the tenant's other domains, stamping clicks. Out of
+//! scope: who is the same person and what a phone number means (SQL, where the tenant's settings are), sending messages (jobs).
 
+mod capture;
+mod cors;
 mod handler;
+mod lead;
+mod links;
+mod turnstile;
+mod unsubscribe;
+mod wire;
 
 use http::Response;
 use shared::edge::{self, BindingError, Bindings};
+use shared::outgoing::Outgoing;
 use shared::postgrest::Db;
+use turnstile::Turnstile;
+use uuid::Uuid;
 use worker::{Context, Env, HttpRequest, event};
 
 /// Bindings of this Worker, checked.
 pub struct Config {
     pub db: Db,
+    pub default_tenant: Option<Uuid>,
+    pub trusted_proxy: Option<String>,
+    /// `None` without `TURNSTILE_SECRET`: forms then need no token.
+    pub turnstile: Option<Turnstile>,
+    pub outgoing: Outgoing,
 }
 
 impl Config {
     fn from_bindings(bindings: &Bindings) -> Result<Self, BindingError> {
-        Ok(Self { db: bindings.db()? })
+        let url = bindings.optional("TURNSTILE_URL");
+        Ok(Self {
+            db: bindings.db()?,
+            default_tenant: bindings.default_tenant()?,
+            trusted_proxy: bindings.optional("TRUSTED_PROXY"),
+            turnstile: bindings
+                .optional_secret("TURNSTILE_SECRET")?
+                .map(|secret| Turnstile::new(secret, url)),
+            outgoing: Outgoing::default(),
+        })
     }
 }
 
