@@ -153,7 +153,8 @@ fn classify(name: &str, status: u16, body: &str) -> Failure {
         // statement timeout or cancelled; PostgREST: no database, connection lost, schema cache, pool timeout
         "57014" | "PGRST000" | "PGRST001" | "PGRST002" | "PGRST003" => (DbError::Unavailable(detail), false),
         // insufficient privilege; PostgREST: JWT secret missing, invalid, anonymous disabled, claims
-        "42501" | "PGRST300" | "PGRST301" | "PGRST302" | "PGRST303" => (DbError::Refused(detail), false),
+        // or the schema is not exposed, the function is not there: the set-up is incomplete
+        "42501" | "PGRST106" | "PGRST202" | "PGRST300" | "PGRST301" | "PGRST302" | "PGRST303" => (DbError::Refused(detail), false),
         // connection exceptions, insufficient resources, operator intervention, system errors
         code if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => (DbError::Unavailable(detail), false),
         // No code: something in front of PostgREST answered.
@@ -194,12 +195,7 @@ mod tests {
         for (status, body) in [(403, r#"{"code":"42501"}"#), (401, r#"{"code":"PGRST301"}"#)] {
             assert!(matches!(class(status, body).error, DbError::Refused(_)), "{body}");
         }
-        for (status, body) in [
-            (400, r#"{"code":"P0001"}"#),
-            (404, r#"{"code":"PGRST202"}"#),
-            (409, r#"{"code":"23505"}"#),
-            (400, ""),
-        ] {
+        for (status, body) in [(400, r#"{"code":"P0001"}"#), (409, r#"{"code":"23505"}"#), (400, "")] {
             assert!(matches!(class(status, body).error, DbError::Failed(_)), "{body}");
         }
     }
