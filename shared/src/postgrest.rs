@@ -10,6 +10,7 @@ use std::time::Duration;
 use postgrest::Postgrest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::error::{ApiError, Code};
 use crate::secret::Secret;
@@ -45,6 +46,8 @@ pub enum DbError {
     CallerUnknown,
     /// The person who asks may not call this function.
     CallerForbidden,
+    /// The person who asks works for several tenants and named none (header `X-Tenant`).
+    TenantNeeded,
     /// The function raised, or answered something unexpected: a defect on our side.
     Failed(String),
 }
@@ -56,6 +59,7 @@ impl From<DbError> for ApiError {
             DbError::Refused(detail) => Self::new(Code::Misconfigured).detail(detail),
             DbError::CallerUnknown => Self::new(Code::Unauthorized),
             DbError::CallerForbidden => Self::new(Code::Forbidden),
+            DbError::TenantNeeded => Self::new(Code::InvalidRequest).field("X-Tenant", "you work for several shops: name one by its id"),
             DbError::Failed(detail) => Self::new(Code::InternalError).detail(detail),
         }
     }
@@ -100,6 +104,11 @@ impl Db {
         let header = format!("Bearer {token}");
         let sendable = !token.is_empty() && token.len() <= 4096 && token.bytes().all(|b| b.is_ascii_graphic());
         sendable.then(|| Self { client: self.client.clone().insert_header("Authorization", header), for_caller: true })
+    }
+
+    /// For a person who works for several tenants: which of them is meant.
+    pub fn in_tenant(&self, tenant: &Uuid) -> Self {
+        Self { client: self.client.clone().insert_header("x-tenant", tenant.to_string()), ..*self }
     }
 
     /// Calls `api.<function>(p)`. A deadlock, serialization failure or lock timeout of an idempotent function is tried once more.
@@ -159,6 +168,7 @@ fn classify(name: &str, status: u16, body: &str, for_caller: bool) -> Failure {
         // statement timeout or cancelled; PostgREST: no database, connection lost, schema cache, pool timeout
         "57014" | "PGRST000" | "PGRST001" | "PGRST002" | "PGRST003" => (DbError::Unavailable(detail), false),
         "42501" if for_caller => (DbError::CallerForbidden, false),
+        "LV002" if for_caller => (DbError::TenantNeeded, false),
         "PGRST301" | "PGRST302" | "PGRST303" if for_caller => (DbError::CallerUnknown, false),
         // insufficient privilege; PostgREST: JWT secret missing, invalid, anonymous disabled, claims
         "42501" | "PGRST300" | "PGRST301" | "PGRST302" | "PGRST303" => (DbError::Refused(detail), false),
@@ -204,6 +214,7 @@ mod tests {
     #[test]
     fn a_persons_own_refusals_are_told_apart_from_ours() {
         assert_eq!(classify("f", 403, r#"{"code":"42501"}"#, true).error, DbError::CallerForbidden);
+        assert_eq!(classify("f", 400, r#"{"code":"LV002"}"#, true).error, DbError::TenantNeeded);
         assert_eq!(classify("f", 401, r#"{"code":"PGRST301"}"#, true).error, DbError::CallerUnknown);
         assert!(matches!(classify("f", 504, r#"{"code":"PGRST003"}"#, true).error, DbError::Unavailable(_)));
     }

@@ -145,7 +145,7 @@ async fn settle(config: &Config, request: &Incoming, notice: &Verified) -> Resul
                 DbError::Refused(detail) | DbError::Failed(detail) => {
                     ApiError::new(Code::DatabaseUnavailable).detail(format_args!("settle failed: {detail}"))
                 }
-                DbError::CallerUnknown | DbError::CallerForbidden => Code::DatabaseUnavailable.into(),
+                DbError::CallerUnknown | DbError::CallerForbidden | DbError::TenantNeeded => Code::DatabaseUnavailable.into(),
             })
         }
     }
