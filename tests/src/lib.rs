@@ -10,10 +10,12 @@
 mod reply;
 mod shop;
 mod sign;
+mod staff;
 
 pub use reply::Reply;
-pub use shop::{Placed, Shop};
+pub use shop::{Placed, Shop, fresh_code};
 pub use sign::signed_notice;
+pub use staff::new_product;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

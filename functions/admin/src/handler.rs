@@ -29,7 +29,11 @@ const MAX_BODY: usize = 64 * 1024;
 
 /// Bytes the body of a request to this path may have.
 pub fn body_limit(path: &str) -> usize {
-    if path.trim_end_matches('/') == "/api/admin/codes/import" { import::MAX_FILE } else { MAX_BODY }
+    if path.trim_end_matches('/') == "/api/admin/codes/import" {
+        import::MAX_FILE
+    } else {
+        MAX_BODY
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

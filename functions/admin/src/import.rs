@@ -2,7 +2,7 @@
 //!
 //! 1. Over 4 MB: 413. Another content type: 415. Who may not import (below manager) is told so before the file is looked at.
 //! 2. No sheet of codes (see [`crate::sheet`]): 400 `invalid_request`; over 10,000 rows: 413. Nothing written.
-//! 3. Each code is sealed here under a fresh id and goes to `api.import_codes`, a thousand a call; the calls of one file follow each other.
+//! 3. Each code is sealed here under a fresh id and goes to `api.import_codes`, five hundred a call; the calls of one file follow each other.
 //!    A call whose answer is lost is repeated with the same ids, which imports nothing twice.
 //! 4. 200 `{batchId, imported, skipped, errors}`: a verdict for each row that was not imported, by row number and last characters. All
 //!    rows may have been skipped: the same file sent again is 200 with `imported` 0 and `duplicate_code` for every row.
@@ -28,8 +28,9 @@ use crate::staff::{Role, Staff};
 use crate::{Config, upload, wake};
 
 pub const MAX_FILE: usize = 4 * 1024 * 1024;
-/// Rows per call; `api.import_codes` takes no more.
-const CHUNK: usize = 1000;
+/// Rows per call: half of what `api.import_codes` takes, so that a slow database stays far from its statement timeout, and a full file needs
+/// fewer calls than a Worker may make on any plan.
+const CHUNK: usize = 500;
 /// How often a call is made whose outcome is unknown.
 const ATTEMPTS: u32 = 3;
 // A repeat with the same ids changes nothing.
@@ -94,7 +95,11 @@ pub async fn codes(config: &Config, request: &Incoming, staff: &Staff) -> Result
         match import(config, staff, &batch_id, chunk).await {
             Ok(answer) => {
                 imported += answer.imported;
-                errors.extend(answer.errors.into_iter().map(|v| Skipped { row: v.row, last4: v.last4, reason: v.reason }));
+                errors.extend(answer.errors.into_iter().map(|v| Skipped {
+                    row: v.row,
+                    last4: v.last4,
+                    reason: v.reason,
+                }));
             }
             Err(error) => {
                 failure = Some(error);
@@ -109,7 +114,15 @@ pub async fn codes(config: &Config, request: &Incoming, staff: &Staff) -> Result
         return Err(error.with("batchId", batch_id).with("imported", imported));
     }
     errors.sort_by_key(|skipped| skipped.row);
-    edge::json(StatusCode::OK, &Answer { batch_id, imported, skipped: errors.len(), errors })
+    edge::json(
+        StatusCode::OK,
+        &Answer {
+            batch_id,
+            imported,
+            skipped: errors.len(),
+            errors,
+        },
+    )
 }
 
 async fn import(config: &Config, staff: &Staff, batch_id: &str, rows: &[Row]) -> Result<Imported, ApiError> {
@@ -127,7 +140,11 @@ async fn import(config: &Config, staff: &Staff, batch_id: &str, rows: &[Row]) ->
 }
 
 fn seal(config: &Config, row: &Row) -> Result<SealedRow, ApiError> {
-    let code_ref = CodeRef { code_id: edge::random_uuid(), product_id: row.product_id, nominal: row.nominal };
+    let code_ref = CodeRef {
+        code_id: edge::random_uuid(),
+        product_id: row.product_id,
+        nominal: row.nominal,
+    };
     let sealed = config.code_keys.seal(&code_ref, &row.code);
     let sealed = sealed.map_err(|problem| ApiError::new(Code::InternalError).detail(format_args!("row {}: {problem}", row.number)))?;
     Ok(SealedRow {

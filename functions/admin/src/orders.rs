@@ -34,8 +34,17 @@ const STAFF_ORDERS: Rpc = Rpc::idempotent("staff_orders");
 // A second mail row, or a second decision, must not follow from a repeat.
 const RESEND_ORDER: Rpc = Rpc::once("resend_order");
 const RESOLVE_ORDER: Rpc = Rpc::once("resolve_order");
-const STATUSES: [&str; 9] =
-    ["all", "pending", "paid", "manual_review", "failed", "expired", "partially_refunded", "refunded", "chargeback"];
+const STATUSES: [&str; 9] = [
+    "all",
+    "pending",
+    "paid",
+    "manual_review",
+    "failed",
+    "expired",
+    "partially_refunded",
+    "refunded",
+    "chargeback",
+];
 const FULFILMENTS: [&str; 5] = ["none", "reserved", "waiting", "delivered", "revoked"];
 
 #[derive(Debug, PartialEq, Serialize)]
@@ -86,7 +95,13 @@ pub async fn list(request: &Incoming, staff: &Staff) -> Result<Response<String>,
     let filter = filter(Query::of(request))?;
     let found: Found = staff.call(STAFF_ORDERS, &filter).await?;
     let next_cursor = found.next.map(|next| format!("{}_{}", next.us, next.id));
-    edge::json(StatusCode::OK, &Page { orders: found.orders, next_cursor })
+    edge::json(
+        StatusCode::OK,
+        &Page {
+            orders: found.orders,
+            next_cursor,
+        },
+    )
 }
 
 fn filter(mut query: Query) -> Result<Filter, ApiError> {
@@ -96,7 +111,9 @@ fn filter(mut query: Query) -> Result<Filter, ApiError> {
         fulfilment: query.word("fulfilment", &FULFILMENTS),
         from: query.day_or_time("from"),
         to: query.day_or_time("to"),
-        email: query.value("email", "must be at most 254 characters", |text| (text.len() <= 254 && !text.contains('\0')).then(|| text.to_owned())),
+        email: query.value("email", "must be at most 254 characters", |text| {
+            (text.len() <= 254 && !text.contains('\0')).then(|| text.to_owned())
+        }),
         min_amount: query.amount("min_amount"),
         max_amount: query.amount("max_amount"),
         limit: query.limit(100),
@@ -126,7 +143,13 @@ pub async fn resolve(config: &Config, request: &Incoming, staff: &Staff, id: &st
     let action = fields.word("action", &["deliver", "close"]);
     let note = fields.name("note", 500);
     fields.problems.check()?;
-    answer(config, request, staff.call(RESOLVE_ORDER, &json!({"order_id": id, "action": action, "note": note})).await?)
+    answer(
+        config,
+        request,
+        staff
+            .call(RESOLVE_ORDER, &json!({"order_id": id, "action": action, "note": note}))
+            .await?,
+    )
 }
 
 fn answer(config: &Config, request: &Incoming, acted: Acted) -> Result<Response<String>, ApiError> {
@@ -152,7 +175,10 @@ mod tests {
         let id = Uuid::from_u128(7);
         let text = format!("status=paid&from=2026-01-01&email=Buyer%40&min_amount=10&limit=100&cursor=1789999999123456_{id}");
         let filter = filter(Query::parse(&text)).unwrap();
-        assert_eq!((filter.status.as_deref(), filter.from.as_deref(), filter.email.as_deref()), (Some("paid"), Some("2026-01-01"), Some("Buyer@")));
+        assert_eq!(
+            (filter.status.as_deref(), filter.from.as_deref(), filter.email.as_deref()),
+            (Some("paid"), Some("2026-01-01"), Some("Buyer@"))
+        );
         assert_eq!((filter.after_us.as_deref(), filter.after_id), (Some("1789999999123456"), Some(id)));
         assert_eq!(super::filter(Query::parse("status=all")).unwrap().status, None);
     }

@@ -91,7 +91,12 @@ pub async fn stock(request: &Incoming, staff: &Staff) -> Result<Response<String>
     let nominal = query.amount("nominal");
     let low_stock = query.word("low_stock", &["true", "false"]);
     query.problems.check()?;
-    let stock: Stocks = staff.call(STAFF_STOCK, &json!({"product_id": product_id, "nominal": nominal, "low_stock": low_stock})).await?;
+    let stock: Stocks = staff
+        .call(
+            STAFF_STOCK,
+            &json!({"product_id": product_id, "nominal": nominal, "low_stock": low_stock}),
+        )
+        .await?;
     edge::json(StatusCode::OK, &stock)
 }
 
@@ -137,18 +142,25 @@ fn edit(f: &mut Fields) -> Edit {
         nominals: f.value("nominals", "must be 1 to 50 different amounts from 0.01 to 100000", |raw| {
             nominals(raw).filter(|list| list.iter().all(|nominal| sellable(*nominal)))
         }),
-        base_price: f.amount("basePrice", "must be the price per 100 of face value, from 0.01 to 100000", sellable),
+        base_price: f.amount(
+            "basePrice",
+            "must be the price per 100 of face value, from 0.01 to 100000",
+            sellable,
+        ),
         discount_percentage: f.amount("discountPercentage", "must be a percentage from 0 to 100", |percent| {
             "100".parse().is_ok_and(|all: Amount| percent <= all)
         }),
         currency: f.value("currency", "must be three letters such as USD", |raw| {
-            string(raw).map(|c| c.to_ascii_uppercase()).filter(|c| c.len() == 3 && c.bytes().all(|b| b.is_ascii_uppercase()))
+            string(raw)
+                .map(|c| c.to_ascii_uppercase())
+                .filter(|c| c.len() == 3 && c.bytes().all(|b| b.is_ascii_uppercase()))
         }),
         status: f.word("status", &STATUSES),
         delivery_time: f.word("deliveryTime", &["instant", "1-24h"]),
         terms_conditions: f.text("termsConditions", 20_000),
         features: f.value("features", "must be at most 50 texts of at most 200 characters", |raw| {
-            typed::<Vec<String>>(raw).filter(|list| list.len() <= 50 && list.iter().all(|text| text.chars().count() <= 200 && !text.contains('\0')))
+            typed::<Vec<String>>(raw)
+                .filter(|list| list.len() <= 50 && list.iter().all(|text| text.chars().count() <= 200 && !text.contains('\0')))
         }),
         sort_order: f.value("sortOrder", "must be a whole number", typed::<i32>),
     }
@@ -162,7 +174,10 @@ fn is_image(url: &str) -> bool {
 
 fn nominals(raw: &str) -> Option<Vec<Amount>> {
     let tokens: Vec<Box<serde_json::value::RawValue>> = typed(raw)?;
-    let mut amounts = tokens.iter().map(|token| Amount::from_json_token(token.get()).ok()).collect::<Option<Vec<_>>>()?;
+    let mut amounts = tokens
+        .iter()
+        .map(|token| Amount::from_json_token(token.get()).ok())
+        .collect::<Option<Vec<_>>>()?;
     amounts.sort();
     let given = amounts.len();
     amounts.dedup();
@@ -182,7 +197,9 @@ mod tests {
 
     #[test]
     fn the_fields_given_are_read_and_no_others() {
-        let edit = read(r#"{"name": " Nimbus ", "nominals": ["100", 25, 50.5], "basePrice": "97.50", "category": "", "brand": null, "x": 1}"#).unwrap();
+        let edit =
+            read(r#"{"name": " Nimbus ", "nominals": ["100", 25, 50.5], "basePrice": "97.50", "category": "", "brand": null, "x": 1}"#)
+                .unwrap();
         let amounts = ["25", "50.5", "100"].map(|text| text.parse().unwrap());
         let expected = Edit {
             name: Some("Nimbus".into()),
@@ -221,7 +238,12 @@ mod tests {
             let refused = read(body).unwrap_err();
             assert!(refused.contains(&format!("\"fields\":{{\"{field}\":")), "{body}: {refused}");
         }
-        for good in [r#"{"discountPercentage": 100}"#, r#"{"discountPercentage": 0}"#, r#"{"imageUrl": "/cards/one.png"}"#, r#"{"imageUrl": ""}"#] {
+        for good in [
+            r#"{"discountPercentage": 100}"#,
+            r#"{"discountPercentage": 0}"#,
+            r#"{"imageUrl": "/cards/one.png"}"#,
+            r#"{"imageUrl": ""}"#,
+        ] {
             read(good).unwrap();
         }
     }

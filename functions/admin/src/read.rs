@@ -27,8 +27,12 @@ impl<'a> Fields<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, ApiError> {
         let text = std::str::from_utf8(body).map_err(|_| Code::InvalidJson)?;
         let raw: &RawValue = serde_json::from_str(text).map_err(|_| Code::InvalidJson)?;
-        let members = serde_json::from_str(raw.get()).map_err(|_| ApiError::new(Code::InvalidRequest).field("body", "must be an object"))?;
-        Ok(Self { members, problems: Problems::default() })
+        let members =
+            serde_json::from_str(raw.get()).map_err(|_| ApiError::new(Code::InvalidRequest).field("body", "must be an object"))?;
+        Ok(Self {
+            members,
+            problems: Problems::default(),
+        })
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -67,11 +71,15 @@ impl<'a> Fields<'a> {
 
     /// One of a few words.
     pub fn word(&mut self, name: &str, words: &[&str]) -> Option<String> {
-        self.value(name, &format!("must be one of {}", words.join(", ")), |raw| string(raw).filter(|word| words.contains(&word.as_str())))
+        self.value(name, &format!("must be one of {}", words.join(", ")), |raw| {
+            string(raw).filter(|word| words.contains(&word.as_str()))
+        })
     }
 
     pub fn amount(&mut self, name: &str, expected: &str, is_right: impl FnOnce(Amount) -> bool) -> Option<Amount> {
-        self.value(name, expected, |raw| Amount::from_json_token(raw).ok().filter(|amount| is_right(*amount)))
+        self.value(name, expected, |raw| {
+            Amount::from_json_token(raw).ok().filter(|amount| is_right(*amount))
+        })
     }
 
     pub fn require(&mut self, names: &[&str]) {
@@ -106,8 +114,13 @@ impl Query {
 
     pub fn parse(text: &str) -> Self {
         let pairs = url::form_urlencoded::parse(text.as_bytes());
-        let values = pairs.map(|(name, value)| (name.into_owned(), value.trim().to_owned())).filter(|(_, value)| !value.is_empty());
-        Self { values: values.collect(), problems: Problems::default() }
+        let values = pairs
+            .map(|(name, value)| (name.into_owned(), value.trim().to_owned()))
+            .filter(|(_, value)| !value.is_empty());
+        Self {
+            values: values.collect(),
+            problems: Problems::default(),
+        }
     }
 
     pub fn value<T>(&mut self, name: &str, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
@@ -119,7 +132,9 @@ impl Query {
     }
 
     pub fn word(&mut self, name: &str, words: &[&str]) -> Option<String> {
-        self.value(name, &format!("must be one of {}", words.join(", ")), |text| words.contains(&text).then(|| text.to_owned()))
+        self.value(name, &format!("must be one of {}", words.join(", ")), |text| {
+            words.contains(&text).then(|| text.to_owned())
+        })
     }
 
     pub fn amount(&mut self, name: &str) -> Option<Amount> {

@@ -56,12 +56,19 @@ pub fn read(file: &[u8], now: DateTime<Utc>) -> Result<Sheet, Problem> {
     let text = std::str::from_utf8(file).map_err(|_| Problem::Unreadable("must be UTF-8".into()))?;
     // Spreadsheets put a byte order mark in front.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(text.as_bytes());
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(Trim::All)
+        .from_reader(text.as_bytes());
     let mut record = StringRecord::new();
     let unreadable = |_| Problem::Unreadable("is not CSV".into());
     reader.read_record(&mut record).map_err(unreadable)?;
     let columns = Columns::of(&record)?;
-    let mut sheet = Sheet { rows: Vec::new(), skipped: Vec::new() };
+    let mut sheet = Sheet {
+        rows: Vec::new(),
+        skipped: Vec::new(),
+    };
     let mut number = 0;
     while reader.read_record(&mut record).map_err(unreadable)? {
         number += 1;
@@ -70,10 +77,18 @@ pub fn read(file: &[u8], now: DateTime<Utc>) -> Result<Sheet, Problem> {
         }
         match columns.row(number, &record, now) {
             Ok(row) => sheet.rows.push(row),
-            Err((last4, reason)) => sheet.skipped.push(Skipped { row: number, last4, reason: reason.into() }),
+            Err((last4, reason)) => sheet.skipped.push(Skipped {
+                row: number,
+                last4,
+                reason: reason.into(),
+            }),
         }
     }
-    if number == 0 { Err(Problem::Unreadable("has no rows".into())) } else { Ok(sheet) }
+    if number == 0 {
+        Err(Problem::Unreadable("has no rows".into()))
+    } else {
+        Ok(sheet)
+    }
 }
 
 /// Where each of [`COLUMNS`] stands.
@@ -87,7 +102,11 @@ impl Columns {
         let mut places = [None; COLUMNS.len()];
         for (index, name) in header.iter().enumerate() {
             let Some(known) = COLUMNS.iter().position(|column| column.eq_ignore_ascii_case(name)) else {
-                return Err(Problem::Unreadable(format!("column {} has another name than {}", index + 1, COLUMNS.join(", "))));
+                return Err(Problem::Unreadable(format!(
+                    "column {} has another name than {}",
+                    index + 1,
+                    COLUMNS.join(", ")
+                )));
             };
             if places[known].replace(index).is_some() {
                 return Err(Problem::Unreadable(format!("has the column {} twice", COLUMNS[known])));
@@ -97,7 +116,10 @@ impl Columns {
         if !missing.is_empty() {
             return Err(Problem::Unreadable(format!("has no column {}", missing.join(", "))));
         }
-        Ok(Self { places, count: header.len() })
+        Ok(Self {
+            places,
+            count: header.len(),
+        })
     }
 
     fn row(&self, number: usize, record: &StringRecord, now: DateTime<Utc>) -> Result<Row, (Option<String>, &'static str)> {
@@ -105,21 +127,35 @@ impl Columns {
             // Which field is the code cannot be told.
             return Err((None, "wrong_number_of_fields"));
         }
-        let cell = |index: usize| self.places[index].and_then(|place| record.get(place)).filter(|text| !text.is_empty());
+        let cell = |index: usize| {
+            self.places[index]
+                .and_then(|place| record.get(place))
+                .filter(|text| !text.is_empty())
+        };
         let code = cell(0).ok_or((None, "missing_code"))?;
         let because = |reason| (shown(code), reason);
         if !is_code(code) {
             return Err(because("invalid_code"));
         }
-        let nominal = cell(1).and_then(|text| text.parse::<Amount>().ok()).filter(|amount| !amount.is_zero());
+        let nominal = cell(1)
+            .and_then(|text| text.parse::<Amount>().ok())
+            .filter(|amount| !amount.is_zero());
         let product_id = cell(2).and_then(|text| text.parse::<Uuid>().ok());
-        let cost_price = cell(3).map(str::parse::<Amount>).transpose().map_err(|_| because("invalid_cost_price"))?;
-        let expires_at = cell(5).map(|text| end_of(text).ok_or_else(|| because("invalid_expires_at"))).transpose()?;
+        let cost_price = cell(3)
+            .map(str::parse::<Amount>)
+            .transpose()
+            .map_err(|_| because("invalid_cost_price"))?;
+        let expires_at = cell(5)
+            .map(|text| end_of(text).ok_or_else(|| because("invalid_expires_at")))
+            .transpose()?;
         if expires_at.is_some_and(|end| end <= now) {
             return Err(because("expired"));
         }
         let currency = cell(4).map(str::to_ascii_uppercase);
-        if currency.as_ref().is_some_and(|text| text.len() != 3 || !text.bytes().all(|b| b.is_ascii_uppercase())) {
+        if currency
+            .as_ref()
+            .is_some_and(|text| text.len() != 3 || !text.bytes().all(|b| b.is_ascii_uppercase()))
+        {
             return Err(because("invalid_currency"));
         }
         Ok(Row {
@@ -180,8 +216,13 @@ mod tests {
         );
         let sheet = sheet(&text);
         assert!(sheet.skipped.is_empty());
-        let [first, second] = &sheet.rows[..] else { panic!("{} rows", sheet.rows.len()) };
-        assert_eq!((first.number, first.code.as_str(), first.nominal.to_string().as_str()), (1, "AB,CD-1234", "50.00"));
+        let [first, second] = &sheet.rows[..] else {
+            panic!("{} rows", sheet.rows.len())
+        };
+        assert_eq!(
+            (first.number, first.code.as_str(), first.nominal.to_string().as_str()),
+            (1, "AB,CD-1234", "50.00")
+        );
         assert_eq!(first.cost_price.unwrap().to_string(), "37.50");
         assert_eq!(first.currency.as_deref(), Some("USD"));
         assert_eq!(first.expires_at.unwrap().to_rfc3339(), "2027-01-31T00:00:00+00:00");
@@ -215,7 +256,15 @@ mod tests {
         ] {
             let sheet = sheet(&format!("code,nominal,product_id,cost_price,currency,expires_at\n{row}\n"));
             assert!(sheet.rows.is_empty(), "{row}");
-            assert_eq!(sheet.skipped, [Skipped { row: 1, last4: last4.map(Into::into), reason: reason.into() }], "{row}");
+            assert_eq!(
+                sheet.skipped,
+                [Skipped {
+                    row: 1,
+                    last4: last4.map(Into::into),
+                    reason: reason.into()
+                }],
+                "{row}"
+            );
         }
     }
 

@@ -36,7 +36,10 @@ fn boundary(content_type: &str) -> Option<&str> {
         let (name, value) = part.split_once('=')?;
         name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim())
     })?;
-    let boundary = parameter.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(parameter);
+    let boundary = parameter
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .unwrap_or(parameter);
     (1..=70).contains(&boundary.len()).then_some(boundary)
 }
 
@@ -66,20 +69,29 @@ mod tests {
 
     fn of_form(body: &str) -> Result<String, Code> {
         let found = file("multipart/form-data", FORM, body.as_bytes());
-        found.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).map_err(|error| error.code)
+        found
+            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+            .map_err(|error| error.code)
     }
 
     #[test]
     fn the_body_of_a_csv_upload_is_the_file() {
         assert_eq!(file("text/csv", "text/csv; charset=utf-8", b"a,b").unwrap(), b"a,b");
-        assert_eq!(file("application/json", "application/json", b"{}").unwrap_err().code, Code::UnsupportedMediaType);
+        assert_eq!(
+            file("application/json", "application/json", b"{}").unwrap_err().code,
+            Code::UnsupportedMediaType
+        );
     }
 
     #[test]
     fn the_part_named_file_is_found_wherever_it_stands() {
         let other = "--xx yy\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nfile\r\n";
         let part = "--xx yy\r\nContent-Disposition: form-data; name=\"file\"; filename=\"c.csv\"\r\nContent-Type: application/vnd.ms-excel\r\n\r\na,b\r\n1,2\r\n\r\n";
-        for body in [format!("{part}--xx yy--\r\n"), format!("{other}{part}--xx yy--"), format!("preamble\r\n{part}{other}--xx yy--")] {
+        for body in [
+            format!("{part}--xx yy--\r\n"),
+            format!("{other}{part}--xx yy--"),
+            format!("preamble\r\n{part}{other}--xx yy--"),
+        ] {
             assert_eq!(of_form(&body).unwrap(), "a,b\r\n1,2\r\n");
         }
     }
@@ -96,7 +108,10 @@ mod tests {
         ] {
             assert_eq!(of_form(body), Err(Code::InvalidRequest), "{body:?}");
         }
-        assert_eq!(file("multipart/form-data", "multipart/form-data", b"").unwrap_err().code, Code::InvalidRequest);
+        assert_eq!(
+            file("multipart/form-data", "multipart/form-data", b"").unwrap_err().code,
+            Code::InvalidRequest
+        );
     }
 
     proptest! {
