@@ -1,8 +1,9 @@
 -- The audit of staff actions, and who is asking (LD-39).
 --
 -- What: `audit_log` has one row for each action of a member of staff that changed something, written by the function that changed it, in
--- the same transaction: there is no change without its row and no row without its change. Append-only. `details` says what changed
--- in words and numbers; it never holds a code, a token or a buyer's address.
+-- the same transaction: there is no change without its row. An import is there even where no code came in, since its verdicts tell
+-- whether a code is in stock. Append-only. `details` says what changed in words and numbers; it never holds a code, a token or a buyer's
+-- address.
 --
 -- `ops.require_staff` is replaced by the same function with an error code of its own (LV002) for a person who works for several tenants
 -- and named none: that is the caller's to correct, and 22023 could not be told from a defect of the Worker.

@@ -115,12 +115,20 @@ mod tests {
             webhook_url: "https://shop.example/w".into(),
             expires_in: 3600,
         };
-        assert!(serde_json::to_string(&bill).unwrap().starts_with(r#"{"amount":37.50,"currency":"USD","#));
+        assert!(
+            serde_json::to_string(&bill)
+                .unwrap()
+                .starts_with(r#"{"amount":37.50,"currency":"USD","#)
+        );
     }
 
     #[test]
     fn unusable_bills_are_recognised() {
-        let bill = |id: &str, url: &str| BillV2 { bill_id: id.into(), payment_url: url.into(), expires_at: None };
+        let bill = |id: &str, url: &str| BillV2 {
+            bill_id: id.into(),
+            payment_url: url.into(),
+            expires_at: None,
+        };
         assert!(bill("b", "https://pay.example/b").is_usable());
         assert!(!bill("", "https://pay.example/b").is_usable());
         assert!(!bill("b", "javascript:alert(1)").is_usable());

@@ -89,14 +89,20 @@ mod tests {
         let proxied = headers(&[("x-forwarded-for", "9.9.9.9, 203.0.113.7")]);
         assert_eq!(client_ip(&proxied, Some("x-forwarded-for")).as_deref(), Some("203.0.113.7"));
         assert_eq!(client_ip(&headers(&[("cf-connecting-ip", "nonsense")]), None), None);
-        assert_eq!(client_ip(&headers(&[("cf-connecting-ip", "2001:DB8::1")]), None).as_deref(), Some("2001:db8::1"));
+        assert_eq!(
+            client_ip(&headers(&[("cf-connecting-ip", "2001:DB8::1")]), None).as_deref(),
+            Some("2001:db8::1")
+        );
     }
 
     #[test]
     fn hosts_lose_port_and_case() {
         assert_eq!(host_name("Shop.Example:8787"), "shop.example");
         assert_eq!(host_name("[::1]:80"), "::1");
-        assert_eq!(origin_host(&headers(&[("origin", "https://Shop.example:444")])).as_deref(), Some("shop.example"));
+        assert_eq!(
+            origin_host(&headers(&[("origin", "https://Shop.example:444")])).as_deref(),
+            Some("shop.example")
+        );
         assert_eq!(origin_host(&headers(&[("origin", "null")])), None);
     }
 
@@ -112,7 +118,10 @@ mod tests {
     #[test]
     fn devices_fall_into_three_classes() {
         for (agent, device) in [
-            ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Mobile/15E148", Device::Mobile),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Mobile/15E148",
+                Device::Mobile,
+            ),
             ("Mozilla/5.0 (Linux; Android 15; Pixel 9) Mobile Safari/537.36", Device::Mobile),
             ("Mozilla/5.0 (Linux; Android 15; SM-X910) Safari/537.36", Device::Tablet),
             ("Mozilla/5.0 (iPad; CPU OS 17_0 like Mac OS X) Mobile/15E148", Device::Tablet),

@@ -85,7 +85,10 @@ pub struct CodeKeys {
 
 impl fmt::Debug for CodeKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CodeKeys").field("kids", &self.ciphers.keys()).field("active", &self.active).finish()
+        f.debug_struct("CodeKeys")
+            .field("kids", &self.ciphers.keys())
+            .field("active", &self.active)
+            .finish()
     }
 }
 
@@ -103,7 +106,10 @@ impl CodeKeys {
         if ciphers.is_empty() || !known {
             return Err(CodeError::BadKeys);
         }
-        Ok(Self { ciphers, active: active.map(str::to_owned) })
+        Ok(Self {
+            ciphers,
+            active: active.map(str::to_owned),
+        })
     }
 
     /// Seals with the active key and a fresh random nonce.
@@ -121,7 +127,10 @@ impl CodeKeys {
         let kid = self.active.as_ref().ok_or(CodeError::BadKeys)?;
         let cipher = self.ciphers.get(kid).ok_or(CodeError::BadKeys)?;
         let aad = code_ref.aad();
-        let payload = Payload { msg: code.as_bytes(), aad: aad.as_bytes() };
+        let payload = Payload {
+            msg: code.as_bytes(),
+            aad: aad.as_bytes(),
+        };
         let ciphertext = cipher.encrypt(&Nonce::from(nonce), payload).map_err(|_| CodeError::BadCode)?;
         let text = URL_SAFE_NO_PAD.encode([nonce.as_slice(), &ciphertext].concat());
         Ok(Sealed { kid: kid.clone(), text })
@@ -134,7 +143,10 @@ impl CodeKeys {
         let (nonce, ciphertext) = bytes.split_at_checked(NONCE_BYTES).ok_or(CodeError::NotAuthentic)?;
         let nonce = Nonce::try_from(nonce).map_err(|_| CodeError::NotAuthentic)?;
         let aad = code_ref.aad();
-        let payload = Payload { msg: ciphertext, aad: aad.as_bytes() };
+        let payload = Payload {
+            msg: ciphertext,
+            aad: aad.as_bytes(),
+        };
         let plain = cipher.decrypt(&nonce, payload).map_err(|_| CodeError::NotAuthentic)?;
         String::from_utf8(plain).map_err(|_| CodeError::NotAuthentic)
     }
@@ -143,7 +155,11 @@ impl CodeKeys {
 /// Keyed hash by which two imports of one code are found equal: hex HMAC-SHA256 of the code in upper case without white space
 /// and hyphens. `key` is the binding `CODE_FINGERPRINT_KEY`, decoded.
 pub fn fingerprint(key: &[u8], code: &str) -> String {
-    let normal: String = code.chars().filter(|c| !c.is_whitespace() && *c != '-').flat_map(char::to_uppercase).collect();
+    let normal: String = code
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != '-')
+        .flat_map(char::to_uppercase)
+        .collect();
     hex::encode(hmac_sha256(key, normal.as_bytes()))
 }
 
@@ -174,7 +190,11 @@ mod tests {
     }
 
     fn code_ref() -> CodeRef {
-        CodeRef { code_id: Uuid::from_u128(1), product_id: Uuid::from_u128(2), nominal: "50".parse().unwrap() }
+        CodeRef {
+            code_id: Uuid::from_u128(1),
+            product_id: Uuid::from_u128(2),
+            nominal: "50".parse().unwrap(),
+        }
     }
 
     #[test]
@@ -184,9 +204,18 @@ mod tests {
         assert_eq!(sealed.kid, "k2");
         assert_eq!(keys.open(&code_ref(), "k2", &sealed.text).unwrap(), "ABCD-1234");
         for other in [
-            CodeRef { code_id: Uuid::from_u128(3), ..code_ref() },
-            CodeRef { product_id: Uuid::from_u128(3), ..code_ref() },
-            CodeRef { nominal: "50.01".parse().unwrap(), ..code_ref() },
+            CodeRef {
+                code_id: Uuid::from_u128(3),
+                ..code_ref()
+            },
+            CodeRef {
+                product_id: Uuid::from_u128(3),
+                ..code_ref()
+            },
+            CodeRef {
+                nominal: "50.01".parse().unwrap(),
+                ..code_ref()
+            },
         ] {
             assert_eq!(keys.open(&other, "k2", &sealed.text), Err(CodeError::NotAuthentic));
         }
@@ -202,7 +231,10 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut altered = bytes.clone();
             altered[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(keys.open(&code_ref(), "k2", &URL_SAFE_NO_PAD.encode(altered)), Err(CodeError::NotAuthentic));
+            assert_eq!(
+                keys.open(&code_ref(), "k2", &URL_SAFE_NO_PAD.encode(altered)),
+                Err(CodeError::NotAuthentic)
+            );
         }
         assert_eq!(keys.open(&code_ref(), "k2", "short"), Err(CodeError::NotAuthentic));
     }
@@ -229,7 +261,9 @@ mod tests {
     #[test]
     fn the_sealed_form_is_fixed() {
         // Recomputed with Python's `cryptography`: AESGCM(bytes([9])*32).encrypt(bytes(range(12)), b"ABCD-1234", aad).
-        let sealed = keys().seal_with_nonce(&code_ref(), "ABCD-1234", std::array::from_fn(|i| i as u8)).unwrap();
+        let sealed = keys()
+            .seal_with_nonce(&code_ref(), "ABCD-1234", std::array::from_fn(|i| i as u8))
+            .unwrap();
         assert_eq!(sealed.text, SEALED_BY_PYTHON);
     }
     const SEALED_BY_PYTHON: &str = "AAECAwQFBgcICQoLqxPYhhF-GNarKuSAkQ12HCuxWA6wHzkmyw";
@@ -239,7 +273,10 @@ mod tests {
         assert_eq!(CodeKeys::parse("{}", None).unwrap_err(), CodeError::BadKeys);
         assert_eq!(CodeKeys::parse(r#"{"k":"c2hvcnQ="}"#, None).unwrap_err(), CodeError::BadKeys);
         let one = STANDARD.encode([7u8; 32]);
-        assert_eq!(CodeKeys::parse(&format!(r#"{{"k":"{one}"}}"#), Some("x")).unwrap_err(), CodeError::BadKeys);
+        assert_eq!(
+            CodeKeys::parse(&format!(r#"{{"k":"{one}"}}"#), Some("x")).unwrap_err(),
+            CodeError::BadKeys
+        );
         for bad in ["", "  ", "a\u{0}b", &"x".repeat(201)] {
             assert_eq!(keys().seal(&code_ref(), bad), Err(CodeError::BadCode));
         }

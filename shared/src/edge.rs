@@ -45,7 +45,11 @@ impl Incoming {
 
     /// 415 unless the body has one of these types.
     pub fn expect_content_type(&self, accepted: &[&str]) -> Result<(), ApiError> {
-        if accepted.contains(&self.content_type().as_str()) { Ok(()) } else { Err(Code::UnsupportedMediaType.into()) }
+        if accepted.contains(&self.content_type().as_str()) {
+            Ok(())
+        } else {
+            Err(Code::UnsupportedMediaType.into())
+        }
     }
 }
 
@@ -58,11 +62,16 @@ pub struct BindingError(pub String);
 
 impl Bindings<'_> {
     pub fn optional(&self, name: &str) -> Option<String> {
-        self.0.var(name).ok().map(|value| value.to_string()).filter(|value| !value.trim().is_empty())
+        self.0
+            .var(name)
+            .ok()
+            .map(|value| value.to_string())
+            .filter(|value| !value.trim().is_empty())
     }
 
     pub fn required(&self, name: &str) -> Result<String, BindingError> {
-        self.optional(name).ok_or_else(|| BindingError(format!("binding {name} is missing")))
+        self.optional(name)
+            .ok_or_else(|| BindingError(format!("binding {name} is missing")))
     }
 
     pub fn secret(&self, name: &str) -> Result<Secret, BindingError> {
@@ -83,13 +92,19 @@ impl Bindings<'_> {
 
     /// Another Worker, reached by service binding.
     pub fn service(&self, name: &str) -> Result<worker::Fetcher, BindingError> {
-        self.0.service(name).map_err(|_| BindingError(format!("service binding {name} is missing")))
+        self.0
+            .service(name)
+            .map_err(|_| BindingError(format!("service binding {name} is missing")))
     }
 
     /// Tenant for hosts that no domain row names.
     pub fn default_tenant(&self) -> Result<Option<Uuid>, BindingError> {
-        let Some(text) = self.optional("DEFAULT_TENANT") else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| BindingError("binding DEFAULT_TENANT must be a UUID".into()))
+        let Some(text) = self.optional("DEFAULT_TENANT") else {
+            return Ok(None);
+        };
+        text.parse()
+            .map(Some)
+            .map_err(|_| BindingError("binding DEFAULT_TENANT must be a UUID".into()))
     }
 }
 
@@ -192,19 +207,35 @@ async fn health(function: &str, incoming: &Incoming, db: Option<Db>) -> Result<R
         Some(db) => db.call_plain::<Database>(Rpc::idempotent("health")).await?.migration,
         None => None,
     };
-    json(StatusCode::OK, &Health { status: "ok", function, version: env!("CARGO_PKG_VERSION"), migration })
+    json(
+        StatusCode::OK,
+        &Health {
+            status: "ok",
+            function,
+            version: env!("CARGO_PKG_VERSION"),
+            migration,
+        },
+    )
 }
 
 async fn read(request: HttpRequest, limit: usize, request_id: String, now: DateTime<Utc>) -> Result<Incoming, ApiError> {
     let (parts, body) = request.into_parts();
-    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    let declared = parts
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse::<usize>().ok());
     if declared.is_some_and(|length| length > limit) {
         return Err(Code::BodyTooLarge.into());
     }
     let body = match Limited::new(body, limit).collect().await {
         Ok(body) => body.to_bytes().to_vec(),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => return Err(Code::BodyTooLarge.into()),
-        Err(_) => return Err(ApiError::new(Code::InvalidRequest).detail("the body broke off").field("body", "broke off")),
+        Err(_) => {
+            return Err(ApiError::new(Code::InvalidRequest)
+                .detail("the body broke off")
+                .field("body", "broke off"));
+        }
     };
     let cf = parts.extensions.get::<worker::Cf>();
     Ok(Incoming {
@@ -227,7 +258,9 @@ pub fn request_id(headers: &HeaderMap) -> String {
         let text = client_info::header_text(headers, name, 64)?;
         text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-').then_some(text)
     };
-    given(REQUEST_ID).or_else(|| given("cf-ray")).unwrap_or_else(|| random_uuid().to_string())
+    given(REQUEST_ID)
+        .or_else(|| given("cf-ray"))
+        .unwrap_or_else(|| random_uuid().to_string())
 }
 
 /// A random UUID (version 4) from the platform's random bytes.
@@ -261,8 +294,12 @@ pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Result<Response<Stri
     let body = serde_json::to_string(value).map_err(|e| ApiError::new(Code::InternalError).detail(e))?;
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 

@@ -271,7 +271,13 @@ struct Body<'a> {
 
 impl ApiError {
     pub fn new(code: Code) -> Self {
-        Self { code, detail: None, fields: BTreeMap::new(), extra: BTreeMap::new(), allow: None }
+        Self {
+            code,
+            detail: None,
+            fields: BTreeMap::new(),
+            extra: BTreeMap::new(),
+            allow: None,
+        }
     }
 
     /// Adds what the log should say.
@@ -294,12 +300,22 @@ impl ApiError {
 
     /// 405 with its `Allow` header.
     pub fn method_not_allowed(allow: &'static str) -> Self {
-        Self { allow: Some(allow), ..Self::new(Code::MethodNotAllowed) }
+        Self {
+            allow: Some(allow),
+            ..Self::new(Code::MethodNotAllowed)
+        }
     }
 
     /// `Err` with all collected field problems, `Ok` when there are none.
     pub fn check_fields(fields: BTreeMap<String, String>) -> Result<(), Self> {
-        if fields.is_empty() { Ok(()) } else { Err(Self { fields, ..Self::new(Code::InvalidRequest) }) }
+        if fields.is_empty() {
+            Ok(())
+        } else {
+            Err(Self {
+                fields,
+                ..Self::new(Code::InvalidRequest)
+            })
+        }
     }
 
     pub fn response(&self, request_id: &str) -> Response<String> {
@@ -353,13 +369,20 @@ mod tests {
         for code in Code::ALL {
             let row = docs.lines().find(|line| line.starts_with(&format!("| `{}` |", code.name())));
             let row = row.unwrap_or_else(|| panic!("docs/error-codes.md has no row for {}", code.name()));
-            assert!(row.contains(code.status().as_str()), "{} is {} in the code: {row}", code.name(), code.status());
+            assert!(
+                row.contains(code.status().as_str()),
+                "{} is {} in the code: {row}",
+                code.name(),
+                code.status()
+            );
         }
     }
 
     #[test]
     fn an_answer_names_its_code_request_and_fields() {
-        let error = ApiError::new(Code::InvalidRequest).field("email", "is missing").detail("never shown");
+        let error = ApiError::new(Code::InvalidRequest)
+            .field("email", "is missing")
+            .detail("never shown");
         let response = error.response("r1");
         assert_eq!(response.status(), 400);
         assert_eq!(

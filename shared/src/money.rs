@@ -121,7 +121,14 @@ mod tests {
 
     #[test]
     fn amounts_print_with_two_decimals() {
-        for (text, printed) in [("50", "50.00"), ("37.5", "37.50"), ("0.01", "0.01"), ("0", "0.00"), ("007.10", "7.10"), ("75.000", "75.00")] {
+        for (text, printed) in [
+            ("50", "50.00"),
+            ("37.5", "37.50"),
+            ("0.01", "0.01"),
+            ("0", "0.00"),
+            ("007.10", "7.10"),
+            ("75.000", "75.00"),
+        ] {
             assert_eq!(text.parse::<Amount>().unwrap().to_string(), printed);
         }
         assert_eq!("9999999999.99".parse::<Amount>().unwrap().to_string(), "9999999999.99");
@@ -131,9 +138,22 @@ mod tests {
     fn what_is_not_an_amount_is_refused_with_its_reason() {
         use AmountError::*;
         for (text, reason) in [
-            ("", NotANumber), (".5", NotANumber), ("5.", NotANumber), ("1.2.3", NotANumber), ("1e2", NotANumber), ("100abc", NotANumber),
-            ("1,000", NotANumber), ("75,50", NotANumber), (" 5", NotANumber), ("+5", NotANumber), ("NaN", NotANumber), ("٥", NotANumber),
-            ("-1", Negative), ("0.001", TooPrecise), ("10000000000", TooLarge), ("10000000000.00", TooLarge),
+            ("", NotANumber),
+            (".5", NotANumber),
+            ("5.", NotANumber),
+            ("1.2.3", NotANumber),
+            ("1e2", NotANumber),
+            ("100abc", NotANumber),
+            ("1,000", NotANumber),
+            ("75,50", NotANumber),
+            (" 5", NotANumber),
+            ("+5", NotANumber),
+            ("NaN", NotANumber),
+            ("٥", NotANumber),
+            ("-1", Negative),
+            ("0.001", TooPrecise),
+            ("10000000000", TooLarge),
+            ("10000000000.00", TooLarge),
             ("99999999999999999999999999", TooLarge),
         ] {
             assert_eq!(text.parse::<Amount>(), Err(reason), "{text}");
@@ -162,7 +182,12 @@ mod tests {
             PriceChanged { price: Amount },
         }
         let outcome: Outcome = serde_json::from_str(r#"{"outcome": "price_changed", "price": "37.50"}"#).unwrap();
-        assert_eq!(outcome, Outcome::PriceChanged { price: "37.5".parse().unwrap() });
+        assert_eq!(
+            outcome,
+            Outcome::PriceChanged {
+                price: "37.5".parse().unwrap()
+            }
+        );
         assert!(serde_json::from_str::<Amount>("37.5").is_err());
     }
 

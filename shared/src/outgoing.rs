@@ -62,10 +62,17 @@ impl Outgoing {
         let exchange = async {
             let response = request.header("accept", "application/json").send().await?;
             let status = response.status().as_u16();
-            let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse::<u32>().ok());
+            let retry_after = response
+                .headers()
+                .get("retry-after")
+                .and_then(|value| value.to_str().ok()?.trim().parse::<u32>().ok());
             let too_long = response.content_length().is_some_and(|length| length > MAX_ANSWER as u64);
             let body = if too_long { String::new() } else { response.text().await? };
-            Ok::<_, reqwest::Error>(Answer { status, retry_after: retry_after.map(|seconds| seconds.min(3600)), body })
+            Ok::<_, reqwest::Error>(Answer {
+                status,
+                retry_after: retry_after.map(|seconds| seconds.min(3600)),
+                body,
+            })
         };
         match crate::edge::within(timeout, exchange).await {
             None => Err(NoAnswer::Timeout),

@@ -103,12 +103,18 @@ impl Db {
     pub fn for_caller(&self, token: &str) -> Option<Self> {
         let header = format!("Bearer {token}");
         let sendable = !token.is_empty() && token.len() <= 4096 && token.bytes().all(|b| b.is_ascii_graphic());
-        sendable.then(|| Self { client: self.client.clone().insert_header("Authorization", header), for_caller: true })
+        sendable.then(|| Self {
+            client: self.client.clone().insert_header("Authorization", header),
+            for_caller: true,
+        })
     }
 
     /// For a person who works for several tenants: which of them is meant.
     pub fn in_tenant(&self, tenant: &Uuid) -> Self {
-        Self { client: self.client.clone().insert_header("x-tenant", tenant.to_string()), ..*self }
+        Self {
+            client: self.client.clone().insert_header("x-tenant", tenant.to_string()),
+            ..*self
+        }
     }
 
     /// Calls `api.<function>(p)`. A deadlock, serialization failure or lock timeout of an idempotent function is tried once more.
@@ -142,7 +148,11 @@ impl Db {
         let answer = crate::edge::within(TIMEOUT, exchange).await;
         let answer = answer.ok_or_else(|| Failure::unavailable(format!("{name}: PostgREST timeout")))?;
         let (status, text) = answer.map_err(|_| Failure::unavailable(format!("{name}: PostgREST unreachable")))?;
-        if (200..300).contains(&status) { Ok(text) } else { Err(classify(name, status, &text, self.for_caller)) }
+        if (200..300).contains(&status) {
+            Ok(text)
+        } else {
+            Err(classify(name, status, &text, self.for_caller))
+        }
     }
 }
 
@@ -154,13 +164,19 @@ struct Failure {
 
 impl Failure {
     fn unavailable(detail: String) -> Self {
-        Self { error: DbError::Unavailable(detail), transient: false }
+        Self {
+            error: DbError::Unavailable(detail),
+            transient: false,
+        }
     }
 }
 
 /// Maps an error answer by its code. Only the code is kept: message and details may quote a row.
 fn classify(name: &str, status: u16, body: &str, for_caller: bool) -> Failure {
-    let code = serde_json::from_str::<PostgrestError>(body).ok().and_then(|e| e.code).unwrap_or_default();
+    let code = serde_json::from_str::<PostgrestError>(body)
+        .ok()
+        .and_then(|e| e.code)
+        .unwrap_or_default();
     let detail = format!("{name}: HTTP {status}, code {}", if code.is_empty() { "none" } else { &code });
     let (error, transient) = match code.as_str() {
         // serialization failure, deadlock, lock not available
@@ -199,14 +215,25 @@ mod tests {
         for code in ["40001", "40P01", "55P03"] {
             assert!(class(409, &format!(r#"{{"code":"{code}"}}"#)).transient, "{code}");
         }
-        for (status, body) in [(500, r#"{"code":"57014"}"#), (504, r#"{"code":"PGRST003"}"#), (503, r#"{"code":"PGRST001"}"#), (503, r#"{"code":"53300"}"#), (502, "<html>")] {
+        for (status, body) in [
+            (500, r#"{"code":"57014"}"#),
+            (504, r#"{"code":"PGRST003"}"#),
+            (503, r#"{"code":"PGRST001"}"#),
+            (503, r#"{"code":"53300"}"#),
+            (502, "<html>"),
+        ] {
             let failure = class(status, body);
             assert!(matches!(failure.error, DbError::Unavailable(_)) && !failure.transient, "{body}");
         }
         for (status, body) in [(403, r#"{"code":"42501"}"#), (401, r#"{"code":"PGRST301"}"#)] {
             assert!(matches!(class(status, body).error, DbError::Refused(_)), "{body}");
         }
-        for (status, body) in [(400, r#"{"code":"P0001"}"#), (404, r#"{"code":"PGRST202"}"#), (409, r#"{"code":"23505"}"#), (400, "")] {
+        for (status, body) in [
+            (400, r#"{"code":"P0001"}"#),
+            (404, r#"{"code":"PGRST202"}"#),
+            (409, r#"{"code":"23505"}"#),
+            (400, ""),
+        ] {
             assert!(matches!(class(status, body).error, DbError::Failed(_)), "{body}");
         }
     }
@@ -216,12 +243,20 @@ mod tests {
         assert_eq!(classify("f", 403, r#"{"code":"42501"}"#, true).error, DbError::CallerForbidden);
         assert_eq!(classify("f", 400, r#"{"code":"LV002"}"#, true).error, DbError::TenantNeeded);
         assert_eq!(classify("f", 401, r#"{"code":"PGRST301"}"#, true).error, DbError::CallerUnknown);
-        assert!(matches!(classify("f", 504, r#"{"code":"PGRST003"}"#, true).error, DbError::Unavailable(_)));
+        assert!(matches!(
+            classify("f", 504, r#"{"code":"PGRST003"}"#, true).error,
+            DbError::Unavailable(_)
+        ));
     }
 
     #[test]
     fn what_a_row_says_stays_out_of_the_detail() {
-        let failure = classify("f", 409, r#"{"code":"23505","details":"Key (email)=(a@example.com) already exists."}"#, false);
+        let failure = classify(
+            "f",
+            409,
+            r#"{"code":"23505","details":"Key (email)=(a@example.com) already exists."}"#,
+            false,
+        );
         assert_eq!(failure.error, DbError::Failed("f: HTTP 409, code 23505".into()));
     }
 }

@@ -62,7 +62,19 @@ mod tests {
         for good in ["name@example.com", "first.last+tag@sub.example.co", "почта@пример.рф"] {
             assert!(is_email(good), "{good}");
         }
-        for bad in ["", "name", "name@", "@example.com", "name@localhost", "a b@example.com", "Name <n@example.com>", "n@[127.0.0.1]", "\"a\"@example.com", "a@b.com\nbcc: c@d.com", "a@b..com"] {
+        for bad in [
+            "",
+            "name",
+            "name@",
+            "@example.com",
+            "name@localhost",
+            "a b@example.com",
+            "Name <n@example.com>",
+            "n@[127.0.0.1]",
+            "\"a\"@example.com",
+            "a@b.com\nbcc: c@d.com",
+            "a@b..com",
+        ] {
             assert!(!is_email(bad), "{bad}");
         }
         assert!(!is_email(&format!("{}@example.com", "a".repeat(250))));
@@ -72,10 +84,17 @@ mod tests {
     fn the_first_problem_of_a_field_is_kept_and_blank_is_absent() {
         let mut problems = Problems::default();
         assert_eq!(problems.text("name", Some("  ".into()), 5), None);
-        assert_eq!(problems.email("email", Some(" Name@Example.COM ".into())).as_deref(), Some("name@example.com"));
+        assert_eq!(
+            problems.email("email", Some(" Name@Example.COM ".into())).as_deref(),
+            Some("name@example.com")
+        );
         problems.text("name", Some("abcdef".into()), 5);
         problems.text("name", Some("a\u{0}b".into()), 5);
         let answer = problems.check().unwrap_err().response("r");
-        assert!(answer.body().contains(r#""fields":{"name":"must be at most 5 characters"}"#), "{}", answer.body());
+        assert!(
+            answer.body().contains(r#""fields":{"name":"must be at most 5 characters"}"#),
+            "{}",
+            answer.body()
+        );
     }
 }

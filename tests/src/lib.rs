@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test harness: a failed step is a failed test")]
 
 mod leaks;
+mod probe;
 mod reply;
 mod shop;
 mod sign;
@@ -28,9 +29,9 @@ use stack::Info;
 pub fn stack() -> &'static Info {
     static INFO: OnceLock<Info> = OnceLock::new();
     INFO.get_or_init(|| {
-        let path = std::env::var_os("LONIEVE_STACK")
-            .map(PathBuf::from)
-            .expect("LONIEVE_STACK is not set: run the end-to-end tests with `cargo xtask test`, or point it at a running stack's stack.json");
+        let path = std::env::var_os("LONIEVE_STACK").map(PathBuf::from).expect(
+            "LONIEVE_STACK is not set: run the end-to-end tests with `cargo xtask test`, or point it at a running stack's stack.json",
+        );
         Info::load(&path).unwrap()
     })
 }

@@ -48,10 +48,18 @@ impl Shop {
         let product = Uuid::new_v4();
         let (manager, viewer) = (Uuid::new_v4(), Uuid::new_v4());
         let settings = json!({"site_url": info.gateway, "support_email": "support@example.com"});
-        db.execute("insert into shop.tenants (id, name, primary_domain, settings) values ($1, 'Test shop', $2, $3)", &[&tenant, &host, &settings])
-            .await
-            .unwrap();
-        db.execute("insert into shop.domains (domain, tenant_id, is_primary) values ($1, $2, true)", &[&host, &tenant]).await.unwrap();
+        db.execute(
+            "insert into shop.tenants (id, name, primary_domain, settings) values ($1, 'Test shop', $2, $3)",
+            &[&tenant, &host, &settings],
+        )
+        .await
+        .unwrap();
+        db.execute(
+            "insert into shop.domains (domain, tenant_id, is_primary) values ($1, $2, true)",
+            &[&host, &tenant],
+        )
+        .await
+        .unwrap();
         db.execute(
             "insert into shop.staff_members (user_id, tenant_id, role) values ($1, $3, 'manager'), ($2, $3, 'viewer')",
             &[&manager, &viewer, &tenant],
@@ -65,10 +73,24 @@ impl Shop {
         )
         .await
         .unwrap();
-        let signer = Signer::Hs256 { secret: info.jwt_secret.clone() };
+        let signer = Signer::Hs256 {
+            secret: info.jwt_secret.clone(),
+        };
         let token = |id: Uuid| signer.mint(&Claims::new("authenticated", 1).for_person(&id.to_string())).unwrap();
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { info, db, http, tenant, host, product, staff_token: token(manager), viewer_token: token(viewer) }
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        Self {
+            info,
+            db,
+            http,
+            tenant,
+            host,
+            product,
+            staff_token: token(manager),
+            viewer_token: token(viewer),
+        }
     }
 
     /// A shop with this many free codes of nominal 50.
@@ -80,14 +102,24 @@ impl Shop {
 
     /// Changes settings of the tenant, such as `{"max_unpaid_units": 1000}`.
     pub async fn settings(&self, settings: Value) {
-        self.db.execute("update shop.tenants set settings = settings || $2 where id = $1", &[&self.tenant, &settings]).await.unwrap();
+        self.db
+            .execute(
+                "update shop.tenants set settings = settings || $2 where id = $1",
+                &[&self.tenant, &settings],
+            )
+            .await
+            .unwrap();
     }
 
     /// Seals and imports fresh codes through `api.import_codes` as staff; returns the codes in clear.
     pub async fn add_codes(&self, nominal: &str, count: usize) -> Vec<String> {
         let codes: Vec<String> = (0..count).map(|_| fresh_code()).collect();
         for (index, chunk) in codes.chunks(500).enumerate() {
-            let rows: Vec<Value> = chunk.iter().enumerate().map(|(i, code)| self.sealed_row(index * 500 + i + 1, nominal, code)).collect();
+            let rows: Vec<Value> = chunk
+                .iter()
+                .enumerate()
+                .map(|(i, code)| self.sealed_row(index * 500 + i + 1, nominal, code))
+                .collect();
             let imported = self.rpc(&self.staff_token, "import_codes", json!({"rows": rows})).await.expect(200);
             assert_eq!(imported["imported"], chunk.len(), "{imported}");
         }
@@ -99,7 +131,16 @@ impl Shop {
         let keys = CodeKeys::parse(&json!(self.info.code_keys).to_string(), Some(&self.info.code_active_kid)).unwrap();
         let nominal: Amount = nominal.parse().unwrap();
         let id = Uuid::new_v4();
-        let sealed = keys.seal(&CodeRef { code_id: id, product_id: self.product, nominal }, code).unwrap();
+        let sealed = keys
+            .seal(
+                &CodeRef {
+                    code_id: id,
+                    product_id: self.product,
+                    nominal,
+                },
+                code,
+            )
+            .unwrap();
         let key = base64_decode(&self.info.code_fingerprint_key);
         json!({
             "row": row, "id": id, "product_id": self.product, "nominal": nominal, "cost_price": "30.00", "currency": "USD", "expires_at": null,
@@ -109,7 +150,9 @@ impl Shop {
 
     /// A request to a function, under this shop's host. The path of the function `gateway` reaches all of them.
     pub fn request(&self, method: Method, function: &str, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.info.function(function))).header("host", &self.host)
+        self.http
+            .request(method, format!("{}{path}", self.info.function(function)))
+            .header("host", &self.host)
     }
 
     pub async fn post(&self, function: &str, path: &str, body: &Value) -> Reply {
@@ -123,7 +166,14 @@ impl Shop {
     /// Calls `api.<function>(p)` through PostgREST itself (not through the counting proxy).
     pub async fn rpc(&self, token: &str, function: &str, p: Value) -> Reply {
         let url = format!("{}/rpc/{function}", self.info.postgrest);
-        Reply::of(self.http.post(url).bearer_auth(token).header("content-profile", "api").json(&json!({"p": p}))).await
+        Reply::of(
+            self.http
+                .post(url)
+                .bearer_auth(token)
+                .header("content-profile", "api")
+                .json(&json!({"p": p})),
+        )
+        .await
     }
 
     /// A cart that this shop accepts, for a buyer of its own.
@@ -140,7 +190,12 @@ impl Shop {
     /// Places an order that must succeed.
     pub async fn place(&self, cart: &Value) -> Placed {
         let created = self.create(cart).await.expect(200);
-        let text = |name: &str| created[name].as_str().unwrap_or_else(|| panic!("no {name} in {created}")).to_owned();
+        let text = |name: &str| {
+            created[name]
+                .as_str()
+                .unwrap_or_else(|| panic!("no {name} in {created}"))
+                .to_owned()
+        };
         Placed {
             order_id: text("orderId").parse().unwrap(),
             bill_id: text("billId"),
@@ -158,7 +213,9 @@ impl Shop {
     }
 
     pub async fn raw_notice(&self, body: String) -> Reply {
-        let request = self.request(Method::POST, "cardlink", "/api/webhooks/cardlink").header("content-type", "application/json");
+        let request = self
+            .request(Method::POST, "cardlink", "/api/webhooks/cardlink")
+            .header("content-type", "application/json");
         Reply::of(request.body(body)).await
     }
 
@@ -182,7 +239,9 @@ impl Shop {
 
     /// Runs a job; `clock` (RFC 3339) moves its time.
     pub async fn job(&self, name: &str, clock: Option<&str>) -> Reply {
-        let mut request = self.request(Method::POST, "jobs", &format!("/api/jobs/run/{name}")).bearer_auth(&self.info.jobs_secret);
+        let mut request = self
+            .request(Method::POST, "jobs", &format!("/api/jobs/run/{name}"))
+            .bearer_auth(&self.info.jobs_secret);
         if let Some(clock) = clock {
             request = request.header("x-test-clock", clock);
         }
@@ -210,13 +269,24 @@ impl Shop {
 
     /// Kind and status of this tenant's outbox rows.
     pub async fn outbox(&self) -> Vec<(String, String)> {
-        let rows = self.db.query("select kind, status from ops.outbox where tenant_id = $1 order by seq", &[&self.tenant]).await.unwrap();
+        let rows = self
+            .db
+            .query(
+                "select kind, status from ops.outbox where tenant_id = $1 order by seq",
+                &[&self.tenant],
+            )
+            .await
+            .unwrap();
         rows.iter().map(|row| (row.get(0), row.get(1))).collect()
     }
 
     /// One number from SQL; `$1` is the tenant.
     pub async fn count(&self, sql: &str) -> i64 {
-        self.db.query_one(sql, &[&self.tenant]).await.unwrap_or_else(|e| panic!("{sql}: {e}")).get(0)
+        self.db
+            .query_one(sql, &[&self.tenant])
+            .await
+            .unwrap_or_else(|e| panic!("{sql}: {e}"))
+            .get(0)
     }
 
     /// status, fulfilment and review reason of an order.
@@ -244,8 +314,16 @@ impl Shop {
 
 /// A random code in the usual form, XXXX-XXXX-XXXX-XXXX.
 pub fn fresh_code() -> String {
-    let letters: Vec<char> = rand::rng().sample_iter(&Alphanumeric).take(16).map(|b| char::from(b).to_ascii_uppercase()).collect();
-    letters.chunks(4).map(|four| four.iter().collect::<String>()).collect::<Vec<_>>().join("-")
+    let letters: Vec<char> = rand::rng()
+        .sample_iter(&Alphanumeric)
+        .take(16)
+        .map(|b| char::from(b).to_ascii_uppercase())
+        .collect();
+    letters
+        .chunks(4)
+        .map(|four| four.iter().collect::<String>())
+        .collect::<Vec<_>>()
+        .join("-")
 }
 
 fn base64_decode(text: &str) -> Vec<u8> {

@@ -14,6 +14,9 @@ mod tests {
     #[test]
     fn the_published_vector_is_reproduced() {
         let notice = super::signed_notice("whsec_spec_secret", "bill_001", "PAID", "75.00", "USD");
-        assert!(notice.ends_with(r#""signature":"557e43e611f1b14f1182310746d64c4c9c6d7f5426de676f581fdbacdb355844"}"#), "{notice}");
+        assert!(
+            notice.ends_with(r#""signature":"557e43e611f1b14f1182310746d64c4c9c6d7f5426de676f581fdbacdb355844"}"#),
+            "{notice}"
+        );
     }
 }

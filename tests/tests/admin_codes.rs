@@ -329,30 +329,28 @@ async fn a_lost_answer_is_repeated_and_a_broken_import_is_simply_sent_again() {
         rows.extend(fresh(100).iter().map(|code| format!("{code},20,{product},,,")));
         sheet(&rows)
     };
-    let faults = format!("{}/faults", shop.info.proxy);
-    let rule = |rule: Value| {
-        let mut rule = rule;
+    let rules = |fault: Value| {
+        let mut rule = fault;
         (rule["rpc"], rule["match"]) = (json!("import_codes"), json!(product));
-        Reply::of(shop.http.put(&faults).json(&json!({"rules": [rule]})))
+        json!([rule])
     };
+    let proxy = &shop.info.proxy;
 
-    rule(json!({"drop_after": true, "times": 1})).await;
-    let answer = shop.import(&shop.staff_token, file()).await.expect(200);
+    let lost = rules(json!({"drop_after": true, "times": 1}));
+    let reply = shop.under_faults(proxy, lost, shop.import(&shop.staff_token, file())).await;
+    let answer = reply.expect(200);
     assert_eq!(
         (&answer["imported"], &answer["errors"]),
         (&json!(600), &json!([])),
         "what came in under a lost answer counts as come in"
     );
 
-    rule(json!({"status": 503})).await;
     let csv = file();
-    let broken = shop
-        .import(&shop.staff_token, csv.clone())
-        .await
-        .refused(503, "database_unavailable");
+    let away = rules(json!({"status": 503}));
+    let reply = shop.under_faults(proxy, away, shop.import(&shop.staff_token, csv.clone())).await;
+    let broken = reply.refused(503, "database_unavailable");
     assert_eq!(broken["imported"], "500");
     assert!(broken["batchId"].as_str().unwrap().starts_with("import_"));
-    Reply::of(shop.http.delete(&faults)).await;
     let answer = shop.import(&shop.staff_token, csv).await.expect(200);
     assert_eq!((&answer["imported"], &answer["skipped"]), (&json!(100), &json!(500)));
     assert_eq!(shop.count("select count(*) from shop.gift_codes where tenant_id = $1").await, 1_200);

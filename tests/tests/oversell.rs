@@ -1,5 +1,7 @@
 //! Codes are sold once, whoever pays when.
 
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
@@ -9,7 +11,12 @@ use serde_json::{Value, json};
 /// The codes an order shows to its buyer.
 async fn codes(shop: &Shop, order: &Placed) -> Vec<String> {
     let view = shop.order(order.order_id, &order.token).await.expect(200);
-    view["codes"].as_array().unwrap().iter().map(|code| code["code"].as_str().unwrap().to_owned()).collect()
+    view["codes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|code| code["code"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn outcome(reply: &Reply) -> String {
@@ -27,9 +34,20 @@ async fn the_same_paid_notice_twenty_times_at_once_sells_one_code_and_sends_one_
     expected.push("fulfilled".to_owned());
     assert_eq!(outcomes, expected);
 
-    assert_eq!(shop.count("select count(*) from shop.gift_codes where tenant_id = $1 and status = 'sold'").await, 1);
-    assert_eq!(shop.count("select count(*) from shop.gift_codes where tenant_id = $1 and status = 'available'").await, 4);
-    assert_eq!(shop.count("select count(*) from shop.transaction_fees where tenant_id = $1").await, 1);
+    assert_eq!(
+        shop.count("select count(*) from shop.gift_codes where tenant_id = $1 and status = 'sold'")
+            .await,
+        1
+    );
+    assert_eq!(
+        shop.count("select count(*) from shop.gift_codes where tenant_id = $1 and status = 'available'")
+            .await,
+        4
+    );
+    assert_eq!(
+        shop.count("select count(*) from shop.transaction_fees where tenant_id = $1").await,
+        1
+    );
     assert_eq!(shop.count("select count(*) from ops.webhook_logs where tenant_id = $1").await, 20);
 
     let mails = shop.mails(&order.email, 1).await;
@@ -56,8 +74,16 @@ async fn twenty_codes_and_thirty_payers() {
     // Their reservations end two hours later, and ten other buyers take ten of the codes.
     let later = shop.time("2 hours").await;
     shop.repeat_job("expire_orders", &later, 5).await;
-    assert_eq!(shop.count("select count(*) from shop.orders where tenant_id = $1 and status = 'expired'").await, 20);
-    assert_eq!(shop.count("select count(*) from shop.gift_codes where tenant_id = $1 and status = 'available'").await, 20);
+    assert_eq!(
+        shop.count("select count(*) from shop.orders where tenant_id = $1 and status = 'expired'")
+            .await,
+        20
+    );
+    assert_eq!(
+        shop.count("select count(*) from shop.gift_codes where tenant_id = $1 and status = 'available'")
+            .await,
+        20
+    );
     let live = join_all(carts[20..].iter().map(|cart| shop.place(cart))).await;
 
     // All thirty pay at once: the ten live reservations are safe, ten of the late payers get the rest.
@@ -68,21 +94,37 @@ async fn twenty_codes_and_thirty_payers() {
     assert_eq!(outcomes[..20].iter().filter(|o| *o == "fulfilled").count(), 10, "{outcomes:?}");
     assert_eq!(outcomes[..20].iter().filter(|o| *o == "manual_review").count(), 10, "{outcomes:?}");
     for (order, outcome) in orders.iter().zip(&outcomes) {
-        let expected = if outcome == "fulfilled" { ("paid", "delivered", None) } else { ("manual_review", "waiting", Some("no_codes_available")) };
+        let expected = if outcome == "fulfilled" {
+            ("paid", "delivered", None)
+        } else {
+            ("manual_review", "waiting", Some("no_codes_available"))
+        };
         let (status, fulfilment, reason) = shop.state(order.order_id).await;
         assert_eq!((status.as_str(), fulfilment.as_str(), reason.as_deref()), expected);
     }
     let critical = "select count(*) from ops.system_notifications where tenant_id = $1 and type = 'no_codes_available' and severity = 'critical' and not is_resolved";
     assert_eq!(shop.count(critical).await, 10);
-    let sold: BTreeSet<String> = join_all(orders.iter().map(|order| codes(&shop, order))).await.into_iter().flatten().collect();
+    let sold: BTreeSet<String> = join_all(orders.iter().map(|order| codes(&shop, order)))
+        .await
+        .into_iter()
+        .flatten()
+        .collect();
     assert_eq!(sold.len(), 20, "20 different codes");
 
     // Ten more codes serve the ten who wait.
     let added = shop.add_codes("50.00", 10).await;
     shop.job("fulfil_waiting", None).await.expect(200);
-    assert_eq!(shop.count("select count(*) from shop.orders where tenant_id = $1 and fulfilment = 'delivered'").await, 30);
+    assert_eq!(
+        shop.count("select count(*) from shop.orders where tenant_id = $1 and fulfilment = 'delivered'")
+            .await,
+        30
+    );
     assert_eq!(shop.count(critical).await, 0, "delivered orders close their alert");
-    let sold: BTreeSet<String> = join_all(orders.iter().map(|order| codes(&shop, order))).await.into_iter().flatten().collect();
+    let sold: BTreeSet<String> = join_all(orders.iter().map(|order| codes(&shop, order)))
+        .await
+        .into_iter()
+        .flatten()
+        .collect();
     assert_eq!(sold.len(), 30);
     assert!(added.iter().all(|code| sold.contains(code)));
 

@@ -1,4 +1,5 @@
 //! The whole job under real `wrangler dev`, from the developer's one command: event, order, pay page, webhook, code by mail and by token.
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -46,7 +47,11 @@ impl Dev {
         // The path stands in the table of addresses, which is printed when everything is ready. The rest is read on, so that the pipe never fills.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let path = if path.is_absolute() { path } else { root.join(path) };
-        Self { child, info: Info::load(&path).unwrap(), printed }
+        Self {
+            child,
+            info: Info::load(&path).unwrap(),
+            printed,
+        }
     }
 
     /// SIGTERM, as a service manager would.
@@ -54,7 +59,10 @@ impl Dev {
         let pid = self.child.id().unwrap();
         let kill = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await.unwrap();
         assert!(kill.success());
-        tokio::time::timeout(Duration::from_secs(40), self.child.wait()).await.expect("xtask dev does not end on SIGTERM").unwrap();
+        tokio::time::timeout(Duration::from_secs(40), self.child.wait())
+            .await
+            .expect("xtask dev does not end on SIGTERM")
+            .unwrap();
     }
 }
 
@@ -66,7 +74,10 @@ async fn get(http: &Client, url: String) -> Reply {
 async fn from_the_one_command_to_a_code_in_the_mailbox() {
     let dev = Dev::start().await;
     assert_eq!(dev.info.runtime, "wrangler");
-    let (http, gateway) = (Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap(), dev.info.gateway.clone());
+    let (http, gateway) = (
+        Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
+        dev.info.gateway.clone(),
+    );
     assert!(dev.printed.contains(&gateway), "the table names the gateway:\n{}", dev.printed);
 
     // A visit.
@@ -89,7 +100,9 @@ async fn from_the_one_command_to_a_code_in_the_mailbox() {
         "productId": product["id"], "nominal": nominal["nominal"], "price": nominal["price"], "email": "walk@example.com", "firstName": "Sam",
         "deliveryType": "myself", "sessionId": "walk-1", "utm": {"utm_source": "Newsletter"},
     });
-    let order = Reply::of(http.post(format!("{gateway}/api/orders/create")).json(&cart)).await.expect(200);
+    let order = Reply::of(http.post(format!("{gateway}/api/orders/create")).json(&cart))
+        .await
+        .expect(200);
     assert_eq!(order["amount"], nominal["price"]);
     let (id, token) = (order["orderId"].as_str().unwrap(), order["orderToken"].as_str().unwrap());
     let status = |token: &str| Reply::of(http.get(format!("{gateway}/api/orders/{id}")).bearer_auth(token));
@@ -102,9 +115,15 @@ async fn from_the_one_command_to_a_code_in_the_mailbox() {
     let back = Reply::of(http.post(pay)).await;
     assert_eq!(back.status, 303, "{}", back.text);
     let back = Reply::of(http.get(back.header("location").unwrap())).await;
-    assert_eq!((back.status, back.header("location")), (303, Some(format!("/pending?orderId={id}").as_str())));
+    assert_eq!(
+        (back.status, back.header("location")),
+        (303, Some(format!("/pending?orderId={id}").as_str()))
+    );
     let pending = get(&http, format!("{gateway}/pending?orderId={id}")).await;
-    assert_eq!((pending.status, pending.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert_eq!(
+        (pending.status, pending.header("content-type")),
+        (200, Some("text/html; charset=utf-8"))
+    );
 
     // The webhook came, the order is paid, the code is there for the token's holder and nobody else.
     let mut view = Value::Null;
@@ -115,14 +134,20 @@ async fn from_the_one_command_to_a_code_in_the_mailbox() {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!((&view["status"], &view["fulfilment"]), (&json!("paid"), &json!("delivered")), "{view}");
+    assert_eq!(
+        (&view["status"], &view["fulfilment"]),
+        (&json!("paid"), &json!("delivered")),
+        "{view}"
+    );
     let code = view["codes"][0]["code"].as_str().unwrap().to_owned();
     status("wrong").await.refused(404, "order_not_found");
 
     // And in the mailbox: the webhook woke jobs, no tick was needed.
     let mut mails = json!([]);
     for _ in 0..200 {
-        mails = get(&http, format!("{}/mailbox?to=walk@example.com", dev.info.sandbox)).await.expect(200);
+        mails = get(&http, format!("{}/mailbox?to=walk@example.com", dev.info.sandbox))
+            .await
+            .expect(200);
         if !mails.as_array().unwrap().is_empty() {
             break;
         }
@@ -134,7 +159,12 @@ async fn from_the_one_command_to_a_code_in_the_mailbox() {
     }
     assert_eq!(mails[0]["subject"], "Your Gift Cards Are Ready!");
 
-    let stack_json = dev.printed.split_whitespace().find(|word| word.ends_with("stack.json")).unwrap().to_owned();
+    let stack_json = dev
+        .printed
+        .split_whitespace()
+        .find(|word| word.ends_with("stack.json"))
+        .unwrap()
+        .to_owned();
     dev.stop().await;
     assert!(!std::path::Path::new(&stack_json).exists(), "stack.json is removed on stop");
 }

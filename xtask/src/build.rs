@@ -94,7 +94,9 @@ fn build_one(root: &Path, tools: &Tools, function: &Function) -> Result<()> {
 
 fn with_path(first: &Path) -> Result<std::ffi::OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    Ok(std::env::join_paths(std::iter::once(first.to_owned()).chain(std::env::split_paths(&path)))?)
+    Ok(std::env::join_paths(
+        std::iter::once(first.to_owned()).chain(std::env::split_paths(&path)),
+    )?)
 }
 
 fn stamp(function: &Function) -> PathBuf {
@@ -120,10 +122,22 @@ fn add_folder(hash: &mut Sha256, root: &Path, folder: &Path) -> Result<()> {
     paths.sort();
     for path in paths {
         let name = path.file_name().unwrap_or_default();
-        // Output, and files that are served as they are.
-        if path.is_dir() && !["build", "assets", "target", "node_modules", ".wrangler"].iter().any(|skipped| name == *skipped) {
+        // Output, files that are served as they are, and what is about the Worker but not in it.
+        let skipped = [
+            "build",
+            "assets",
+            "target",
+            "node_modules",
+            ".wrangler",
+            "wrangler.toml",
+            "README.md",
+        ];
+        if skipped.iter().any(|skipped| name == *skipped) {
+            continue;
+        }
+        if path.is_dir() {
             add_folder(hash, root, &path)?;
-        } else if path.is_file() {
+        } else {
             add_file(hash, root, &path)?;
         }
     }

@@ -20,12 +20,12 @@ pub fn run(root: &Path) -> Result<ExitCode> {
 
 /// The phases the gate runs too: (name, command).
 pub fn lints(root: &Path) -> Result<Vec<(String, Command)>> {
-    let mut format = cargo(root);
+    let mut format = command::cargo(root);
     format.args(["fmt", "--all", "--check"]);
-    let mut native = cargo(root);
+    let mut native = command::cargo(root);
     native.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
     // What is compiled for wasm32 only is seen only there.
-    let mut wasm = cargo(root);
+    let mut wasm = command::cargo(root);
     wasm.args(["clippy", "--target", "wasm32-unknown-unknown"]);
     for name in build::names(root)? {
         wasm.arg("--package").arg(format!("lonieve-{name}"));
@@ -45,7 +45,7 @@ fn dependencies(root: &Path) -> Result<()> {
         return Ok(());
     }
     command::timed("Checking the dependencies (cargo deny)", || {
-        let mut deny = cargo(root);
+        let mut deny = command::cargo(root);
         // `--offline`: these three need the manifests only, no advisory database.
         deny.args(["deny", "--offline", "check", "bans", "licenses", "sources"]);
         let finished = command::run(deny)?;
@@ -54,10 +54,4 @@ fn dependencies(root: &Path) -> Result<()> {
         }
         Ok(())
     })
-}
-
-fn cargo(root: &Path) -> Command {
-    let mut cargo = command::cargo();
-    cargo.current_dir(root);
-    cargo
 }

@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read},
     os::unix::process::CommandExt,
+    path::Path,
     process::{Command, ExitStatus, Stdio},
     sync::mpsc,
 };
@@ -21,7 +22,11 @@ pub struct Finished {
 /// signal to us stops it with everything it started.
 pub fn run(mut command: Command) -> Result<Finished> {
     let program = command.get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
     let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
     let _registered = stack::process::Registered::new(&child);
     let (sender, receiver) = mpsc::channel();
@@ -32,7 +37,10 @@ pub fn run(mut command: Command) -> Result<Finished> {
         eprintln!("    {line}");
         lines.push(line);
     }
-    Ok(Finished { status: child.wait()?, lines })
+    Ok(Finished {
+        status: child.wait()?,
+        lines,
+    })
 }
 
 /// Runs a program that must succeed. `what` names the step in the error: "Installing the npm packages".
@@ -50,13 +58,23 @@ pub fn must_succeed(what: &str, command: Command) -> Result<()> {
 
 /// Standard output of a short program, `None` when it is missing or fails.
 pub fn answer(program: &str, args: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let output = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The cargo that runs us.
-pub fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+/// The cargo that runs us, in a folder.
+pub fn cargo(folder: &Path) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(folder);
+    cargo
 }
 
 /// Runs a step and prints how long it took.
@@ -100,9 +118,13 @@ mod tests {
 
     #[test]
     fn a_failure_with_a_known_cause_says_what_to_do_and_another_points_to_the_output() {
-        let error = must_succeed("Installing", shell("echo npm error code ENOTFOUND >&2; exit 1")).unwrap_err().to_string();
+        let error = must_succeed("Installing", shell("echo npm error code ENOTFOUND >&2; exit 1"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("check the network connection"), "{error}");
-        let error = must_succeed("Building", shell("echo mismatched types; exit 1")).unwrap_err().to_string();
+        let error = must_succeed("Building", shell("echo mismatched types; exit 1"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("Building failed") && error.contains("above"), "{error}");
     }
 

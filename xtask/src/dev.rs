@@ -52,7 +52,11 @@ impl Options {
             config.ephemeral = false;
         }
         let any_free = self.ephemeral || self.stack != layout::DEFAULT;
-        config.ports = Wanted { any_free, gateway: self.port, base: self.port_base };
+        config.ports = Wanted {
+            any_free,
+            gateway: self.port,
+            base: self.port_base,
+        };
         config
     }
 }
@@ -69,15 +73,24 @@ pub async fn run(root: PathBuf, options: Options) -> Result<ExitCode> {
         code = signals.next() => return Ok(shutdown::exit_code(code)),
     };
     ui::note(&format!("ready in {}", ui::seconds(begun.elapsed())));
-    println!("{}", welcome(stack.info(), &stack.path().display().to_string(), &stack.logs().display().to_string()));
+    println!(
+        "{}",
+        welcome(
+            stack.info(),
+            &stack.path().display().to_string(),
+            &stack.logs().display().to_string()
+        )
+    );
     let failure = tokio::select! {
         _ = signals.next() => None,
         error = stack.failure() => Some(error),
     };
     eprintln!();
     ui::step("Stopping (press Ctrl-C again to stop at once)");
+    // Pinned outside: `select!` drops what it owns before the other branch runs, and dropping a stack waits for its processes.
+    let mut stop = std::pin::pin!(stack.stop());
     tokio::select! {
-        stopped = stack.stop() => stopped?,
+        stopped = &mut stop => stopped?,
         code = signals.next() => {
             stack::process::kill_registered();
             std::process::exit(i32::from(code));
@@ -101,6 +114,8 @@ fn welcome(info: &Info, stack_json: &str, logs: &str) -> String {
     let Info { gateway, sandbox, .. } = info;
     let rows = [
         ("Shop and API", gateway.clone()),
+        // A link to press: the token behind the # opens the staff page and is sent to no server.
+        ("Staff", format!("{gateway}/staff#token={}", info.admin_token)),
         ("Mailbox", format!("{sandbox}/mailbox")),
         ("PostgREST", info.postgrest.clone()),
         ("Counting proxy", format!("{}/counts", info.proxy)),
@@ -112,18 +127,20 @@ fn welcome(info: &Info, stack_json: &str, logs: &str) -> String {
     let order = info.demo.products.first().map_or(String::new(), |product| {
         let nominal = product.nominals.first().map_or("50.00", String::as_str);
         format!(
-            "\nBuy one: open the paymentUrl of the answer, press Pay, and find the code in the mailbox.\n\n  \
+            "\nOr order one without the pages: open the paymentUrl of the answer, press Pay, and find the code in the mailbox.\n\n  \
              curl {gateway}/api/orders/create -H 'content-type: application/json' \\\n    \
              -d '{{\"productId\":\"{}\",\"nominal\":\"{nominal}\",\"email\":\"you@example.com\",\"deliveryType\":\"myself\"}}'\n",
             product.id
         )
     });
-    format!("\n{table}\nTry it:\n\n  curl {gateway}/api/products\n{order}\nCtrl-C stops everything.\n")
+    format!("\n{table}\nOpen the shop in a browser and buy a card.\n{order}\nCtrl-C stops everything.\n")
 }
 
 /// The password is in stack.json, whose mode keeps it private; a screen is shared more easily.
 fn database_without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return String::new() };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return String::new();
+    };
     match rest.rsplit_once('@') {
         Some((login, place)) => format!("{scheme}://{}@{place}", login.split(':').next().unwrap_or_default()),
         None => url.to_owned(),
@@ -149,7 +166,10 @@ mod tests {
     #[test]
     fn the_default_stack_keeps_its_data_and_has_fixed_ports() {
         let config = config(&[]);
-        assert_eq!((config.name.as_str(), config.ephemeral, config.ports), (layout::DEFAULT, false, Wanted::default()));
+        assert_eq!(
+            (config.name.as_str(), config.ephemeral, config.ports),
+            (layout::DEFAULT, false, Wanted::default())
+        );
         assert_eq!(config.runtime, Runtime::Wrangler);
     }
 
@@ -164,6 +184,9 @@ mod tests {
 
     #[test]
     fn the_screen_shows_no_password() {
-        assert_eq!(database_without_password("postgres://postgres:secret@127.0.0.1:5/lonieve"), "postgres://postgres@127.0.0.1:5/lonieve");
+        assert_eq!(
+            database_without_password("postgres://postgres:secret@127.0.0.1:5/lonieve"),
+            "postgres://postgres@127.0.0.1:5/lonieve"
+        );
     }
 }

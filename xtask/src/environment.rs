@@ -17,7 +17,8 @@ const FREE_VARIABLE: &str = "LONIEVE_PRETEND_FREE_MB";
 
 /// Node and npm, which are needed to fetch everything else.
 pub fn check_node() -> Result<()> {
-    node_sentence(answer("node", &["--version"]).as_deref(), answer("npm", &["--version"]).as_deref()).map_or(Ok(()), |sentence| bail!(sentence))
+    node_sentence(answer("node", &["--version"]).as_deref(), answer("npm", &["--version"]).as_deref())
+        .map_or(Ok(()), |sentence| bail!(sentence))
 }
 
 fn node_sentence(node: Option<&str>, npm: Option<&str>) -> Option<String> {
@@ -28,7 +29,8 @@ fn node_sentence(node: Option<&str>, npm: Option<&str>) -> Option<String> {
     if major(node).is_none_or(|major| major < OLDEST_NODE) {
         return Some(format!("Node.js {OLDEST_NODE} or later is needed, this machine has {node}: {how}"));
     }
-    npm.is_none().then(|| format!("npm is needed and there is no `npm` in PATH (some systems package it apart from Node.js): {how}"))
+    npm.is_none()
+        .then(|| format!("npm is needed and there is no `npm` in PATH (some systems package it apart from Node.js): {how}"))
 }
 
 /// "v20.20.2" -> 20
@@ -59,10 +61,10 @@ fn check_room(path: &Path, needed: u64, what: &str) -> Result<()> {
 fn room_sentence(path: &Path, free: u64, needed: u64, what: &str) -> Option<String> {
     (free < needed).then(|| {
         format!(
-            "the disk is full: {} MB are free where {} lies, {what} needs {} MB: free some space and run this again",
+            "the disk is full: {} MB are free where {} lies, and {} MB are needed for {what}: free some space and run this again",
             free / MB,
             path.display(),
-            needed / MB
+            needed / MB,
         )
     })
 }
@@ -74,7 +76,11 @@ mod tests {
     #[test]
     fn a_machine_without_node_or_npm_or_with_an_old_node_is_told_what_to_install() {
         assert!(node_sentence(None, None).unwrap().contains("no `node` in PATH"));
-        assert!(node_sentence(Some("v16.20.0"), Some("8.19.4")).unwrap().contains("18 or later is needed, this machine has v16.20.0"));
+        assert!(
+            node_sentence(Some("v16.20.0"), Some("8.19.4"))
+                .unwrap()
+                .contains("18 or later is needed, this machine has v16.20.0")
+        );
         assert!(node_sentence(Some("v20.1.0"), None).unwrap().contains("no `npm` in PATH"));
         assert_eq!(node_sentence(Some("v18.0.0"), Some("9.0.0")), None);
     }
@@ -83,6 +89,9 @@ mod tests {
     fn too_little_room_is_told_with_both_numbers() {
         let sentence = room_sentence(Path::new("/clone"), 200 * MB, ROOM_TO_INSTALL, "installing").unwrap();
         assert!(sentence.contains("200 MB are free") && sentence.contains("1500 MB"), "{sentence}");
-        assert_eq!(room_sentence(Path::new("/clone"), ROOM_TO_INSTALL, ROOM_TO_INSTALL, "installing"), None);
+        assert_eq!(
+            room_sentence(Path::new("/clone"), ROOM_TO_INSTALL, ROOM_TO_INSTALL, "installing"),
+            None
+        );
     }
 }

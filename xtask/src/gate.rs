@@ -43,7 +43,11 @@ pub async fn run(root: PathBuf, options: Options) -> Result<ExitCode> {
     }
     let ci = std::env::var("CI").is_ok_and(|value| value == "true");
     report.print(ci);
-    Ok(if report.total.is_good(ci) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.total.is_good(ci) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Every phase runs, whatever became of the one before, as long as it can.
@@ -61,8 +65,9 @@ async fn phases(root: PathBuf, filter: Option<String>, report: &mut Report) {
             Err(error) => report.fail("Linting", &error),
         }
     }
-    let mut unit = cargo(&root);
-    unit.args(["test", "--workspace", "--exclude", PACKAGE, "--no-fail-fast"]).args(&filter);
+    let mut unit = command::cargo(&root);
+    unit.args(["test", "--workspace", "--exclude", PACKAGE, "--no-fail-fast"])
+        .args(&filter);
     report.tests("Unit tests", unit).await;
     let begun = Instant::now();
     if !report.check("Building the Workers", blocking(root.clone(), |root| setup::prepare(&root)).await) {
@@ -79,14 +84,21 @@ async fn phases(root: PathBuf, filter: Option<String>, report: &mut Report) {
 async fn end_to_end(root: PathBuf, filter: Option<String>, targets: Vec<String>, report: &mut Report) {
     let (begun, name) = (Instant::now(), "Starting the stack".to_owned());
     ui::step(&name);
-    let config = Config { test_clock: true, ..Config::ephemeral(root.clone(), Runtime::Workerd) };
+    let config = Config {
+        test_clock: true,
+        ..Config::ephemeral(root.clone(), Runtime::Workerd)
+    };
     let mut stack = match Stack::start(config, Arc::new(ui::note)).await {
         Ok(stack) => stack,
         Err(error) => return report.fail(&name, &error),
     };
     report.phases.push((name, begun.elapsed(), None));
-    let mut tests = cargo(&root);
-    tests.args(["test", "--package", PACKAGE, "--no-fail-fast"]).args(targets).args(&filter).env(STACK_VARIABLE, stack.path());
+    let mut tests = command::cargo(&root);
+    tests
+        .args(["test", "--package", PACKAGE, "--no-fail-fast"])
+        .args(targets)
+        .args(&filter)
+        .env(STACK_VARIABLE, stack.path());
     let before = report.total.failed;
     let ended = tokio::select! {
         () = report.tests("End-to-end tests", tests) => None,
@@ -191,7 +203,11 @@ impl Report {
     fn print(&self, ci: bool) {
         println!();
         for (name, time, result) in &self.phases {
-            println!("{:>8}  {name}{}", ui::seconds(*time), result.as_ref().map_or(String::new(), |text| format!(": {text}")));
+            println!(
+                "{:>8}  {name}{}",
+                ui::seconds(*time),
+                result.as_ref().map_or(String::new(), |text| format!(": {text}"))
+            );
         }
         if ci && self.total.skipped > 0 {
             println!("          a skipped test fails the gate when CI=true");
@@ -209,10 +225,4 @@ async fn join<T>(task: tokio::task::JoinHandle<Result<T>>) -> Result<T> {
         Ok(result) => result,
         Err(error) => bail!("a phase of the gate panicked: {error}"),
     }
-}
-
-fn cargo(root: &Path) -> Command {
-    let mut cargo = command::cargo();
-    cargo.current_dir(root);
-    cargo
 }

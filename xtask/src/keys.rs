@@ -1,12 +1,18 @@
 //! `cargo xtask keys`: what a deployment needs once. Prints; writes nothing to disk.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result, bail};
 use stack::{
-    info, keys,
+    functions::GATEWAY,
     jwt::{Claims, MAX_DAYS, Signer},
+    keys,
 };
+
+use crate::build;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -22,14 +28,21 @@ pub struct Options {
     /// How long the tokens are valid; at most a year
     #[arg(long, default_value_t = MAX_DAYS, value_parser = clap::value_parser!(u64).range(1..=MAX_DAYS))]
     days: u64,
+    /// Only the database tokens: to renew them without making new keys
+    #[arg(long)]
+    tokens_only: bool,
 }
 
-pub fn run(options: &Options) -> Result<ExitCode> {
+pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     let signer = signer(options)?;
     let mut text = String::from("# Database tokens, one per Worker. Run each line and paste the value when wrangler asks.\n");
-    for function in info::ROLES {
+    for function in build::names(root)?.iter().filter(|name| *name != GATEWAY) {
         let token = signer.mint(&Claims::new(&format!("edge_{function}"), options.days))?;
         text += &secret("POSTGREST_TOKEN", function, &token);
+    }
+    if options.tokens_only {
+        print!("{text}");
+        return Ok(ExitCode::SUCCESS);
     }
     text += "\n# Random keys, made now and kept nowhere: store them in your password manager. Losing CODE_KEYS loses every unsold code.\n";
     let code_keys = serde_json::json!({ "k1": keys::random_key() }).to_string();
@@ -42,7 +55,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             text += &secret(name, function, &value);
         }
     }
-    text += &format!("\n# For sealing codes before they are imported (with CODE_KEYS)\nCODE_ACTIVE_KID=k1\nCODE_FINGERPRINT_KEY={}\n", keys::random_key());
+    text += &format!(
+        "\n# For sealing codes before they are imported (with CODE_KEYS)\nCODE_ACTIVE_KID=k1\nCODE_FINGERPRINT_KEY={}\n",
+        keys::random_key()
+    );
     print!("{text}");
     Ok(ExitCode::SUCCESS)
 }
@@ -56,7 +72,10 @@ fn signer(options: &Options) -> Result<Signer> {
     match (&options.jwt_secret, &options.private_key, &options.kid) {
         (Some(secret), None, _) => {
             if secret.len() < 32 {
-                bail!("PostgREST refuses a secret of fewer than 32 characters: this one has {}", secret.len());
+                bail!(
+                    "PostgREST refuses a secret of fewer than 32 characters: this one has {}",
+                    secret.len()
+                );
             }
             Ok(Signer::Hs256 { secret: secret.clone() })
         }
@@ -76,7 +95,13 @@ mod tests {
     use super::*;
 
     fn options(secret: Option<&str>) -> Options {
-        Options { jwt_secret: secret.map(str::to_owned), private_key: None, kid: None, days: 1 }
+        Options {
+            jwt_secret: secret.map(str::to_owned),
+            private_key: None,
+            kid: None,
+            days: 1,
+            tokens_only: false,
+        }
     }
 
     #[test]

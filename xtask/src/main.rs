@@ -23,7 +23,11 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Runs, tests and builds lonieve-edge on this machine")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Runs, tests and builds lonieve-edge on this machine"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -67,7 +71,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Check => shutdown::guarded(move || check::run(&root)).await,
         Command::Build(options) => shutdown::guarded(move || build::run(&root, &options)).await,
         Command::Migrate(options) => migrate::run(&root, options).await,
-        Command::Keys(options) => keys::run(&options),
+        Command::Keys(options) => keys::run(&root, &options),
         Command::Soak(options) => shutdown::guarded(move || soak::run(&root, &options)).await,
     }
 }

@@ -24,7 +24,13 @@ pub async fn run(root: &Path, options: Options) -> Result<ExitCode> {
         );
     }
     ui::step("Migrating");
-    let report = migrate::run(url, &root.join("migrations"), &ui::note).await.context("the database was not migrated")?;
-    println!("{} migrations applied, {} were there already", report.applied.len(), report.already_there);
+    let report = migrate::run(url, &root.join("migrations"), &ui::note)
+        .await
+        .context("the database was not migrated")?;
+    println!(
+        "{} migrations applied, {} were there already",
+        report.applied.len(),
+        report.already_there
+    );
     Ok(ExitCode::SUCCESS)
 }

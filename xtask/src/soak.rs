@@ -23,8 +23,8 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     let mut total = Tally::default();
     for part in parts {
         ui::step(&part);
-        let mut cargo = command::cargo();
-        cargo.current_dir(root).args(["test", "--release", "--package", "lonieve-tests", "--test", &part]);
+        let mut cargo = command::cargo(root);
+        cargo.args(["test", "--release", "--package", "lonieve-tests", "--test", &part]);
         cargo.args(["--", "--include-ignored", "--nocapture", "--test-threads", "1"]);
         let finished = command::run(cargo)?;
         let tally = Tally::of_run(finished.lines.iter().map(String::as_str), finished.status.success());
@@ -32,5 +32,9 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
         total += tally;
     }
     println!("{total}");
-    Ok(if total.is_good(false) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if total.is_good(false) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -25,9 +25,15 @@ impl Tally {
     fn of_line(line: &str) -> Option<Self> {
         let counts = line.trim().strip_prefix("test result: ")?.split_once(". ")?.1;
         let count = |word: &str| -> Option<u64> {
-            counts.split(';').find_map(|part| part.trim().strip_suffix(word)?.trim().parse().ok())
+            counts
+                .split(';')
+                .find_map(|part| part.trim().strip_suffix(word)?.trim().parse().ok())
         };
-        Some(Self { passed: count("passed")?, failed: count("failed")?, skipped: count("ignored")? })
+        Some(Self {
+            passed: count("passed")?,
+            failed: count("failed")?,
+            skipped: count("ignored")?,
+        })
     }
 
     /// Whether the gate is open. On CI a skipped test is a hole in it.
@@ -72,9 +78,20 @@ mod tests {
 
     #[test]
     fn a_skip_closes_the_gate_on_ci_only_and_no_test_at_all_closes_it_everywhere() {
-        let skipped = Tally { passed: 3, failed: 0, skipped: 1 };
+        let skipped = Tally {
+            passed: 3,
+            failed: 0,
+            skipped: 1,
+        };
         assert!(skipped.is_good(false) && !skipped.is_good(true));
         assert!(!Tally::default().is_good(false));
-        assert!(!Tally { passed: 9, failed: 1, skipped: 0 }.is_good(false));
+        assert!(
+            !Tally {
+                passed: 9,
+                failed: 1,
+                skipped: 0
+            }
+            .is_good(false)
+        );
     }
 }

@@ -21,9 +21,12 @@ pub struct Tools {
 
 /// Installs what is missing or has another version.
 pub fn install(root: &Path) -> Result<Tools> {
-    let wasm_bindgen = locked_version(&fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?, "wasm-bindgen")
-        .context("Cargo.lock names no wasm-bindgen")?
-        .to_owned();
+    let wasm_bindgen = locked_version(
+        &fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?,
+        "wasm-bindgen",
+    )
+    .context("Cargo.lock names no wasm-bindgen")?
+    .to_owned();
     let cache = cache_dir()?;
     let tools = cache.join("tools");
     fs::create_dir_all(&tools).with_context(|| format!("cannot make the folder {}", tools.display()))?;
@@ -33,11 +36,17 @@ pub fn install(root: &Path) -> Result<Tools> {
         ui::note("another cargo xtask installs the build tools: waiting for it");
         lock.lock()?;
     }
-    let found = Tools { worker_build: tools.join("bin/worker-build"), wasm_bindgen: tools.join("bin/wasm-bindgen") };
+    let found = Tools {
+        worker_build: tools.join("bin/worker-build"),
+        wasm_bindgen: tools.join("bin/wasm-bindgen"),
+    };
     // One target folder for both: they share most of their dependencies.
     let target = cache.join("tools-target");
     let mut installed = false;
-    for (path, name, version) in [(&found.worker_build, "worker-build", WORKER_BUILD), (&found.wasm_bindgen, "wasm-bindgen-cli", wasm_bindgen.as_str())] {
+    for (path, name, version) in [
+        (&found.worker_build, "worker-build", WORKER_BUILD),
+        (&found.wasm_bindgen, "wasm-bindgen-cli", wasm_bindgen.as_str()),
+    ] {
         if version_of(path).as_deref() != Some(version) {
             install_one(name, version, &tools, &target)?;
             installed = true;
@@ -52,17 +61,22 @@ pub fn install(root: &Path) -> Result<Tools> {
 
 fn install_one(name: &str, version: &str, tools: &Path, target: &Path) -> Result<()> {
     environment::check_room_to_install(tools)?;
-    command::timed(&format!("Installing {name} {version} (once per machine, two to four minutes)"), || {
-        let mut cargo = command::cargo();
-        cargo.args(["install", name, "--version", version, "--force", "--root"]).arg(tools).env("CARGO_TARGET_DIR", target);
-        // Not in the clone: its .cargo/config.toml and toolchain file are not meant for these.
-        cargo.current_dir(tools);
-        if name == "worker-build" {
-            // wasm-bindgen-cli does not install from its own lock file.
-            cargo.arg("--locked");
-        }
-        command::must_succeed(&format!("Installing {name}"), cargo)
-    })
+    command::timed(
+        &format!("Installing {name} {version} (once per machine, two to four minutes)"),
+        || {
+            // Not in the clone: its .cargo/config.toml and toolchain file are not meant for these.
+            let mut cargo = command::cargo(tools);
+            cargo
+                .args(["install", name, "--version", version, "--force", "--root"])
+                .arg(tools)
+                .env("CARGO_TARGET_DIR", target);
+            if name == "worker-build" {
+                // wasm-bindgen-cli does not install from its own lock file.
+                cargo.arg("--locked");
+            }
+            command::must_succeed(&format!("Installing {name}"), cargo)
+        },
+    )
 }
 
 /// "wasm-bindgen 0.2.130" or "0.8.7" -> the version
@@ -78,7 +92,8 @@ fn cache_dir() -> Result<PathBuf> {
         return Ok(dir);
     }
     let base = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
-    base.map(|dir| dir.join("lonieve-edge")).context("there is no home folder: set LONIEVE_CACHE_DIR to a folder for the build tools")
+    base.map(|dir| dir.join("lonieve-edge"))
+        .context("there is no home folder: set LONIEVE_CACHE_DIR to a folder for the build tools")
 }
 
 /// The version Cargo.lock has for a package.
@@ -119,7 +134,8 @@ fn missing_target_sentence() -> String {
 mod tests {
     use super::*;
 
-    const LOCK: &str = "[[package]]\nname = \"wasm-bindgen\"\nversion = \"0.2.130\"\n\n[[package]]\nname = \"wasm-bindgen-macro\"\nversion = \"9\"\n";
+    const LOCK: &str =
+        "[[package]]\nname = \"wasm-bindgen\"\nversion = \"0.2.130\"\n\n[[package]]\nname = \"wasm-bindgen-macro\"\nversion = \"9\"\n";
 
     #[test]
     fn the_tools_version_is_the_one_in_the_lock_file() {

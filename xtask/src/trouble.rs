@@ -6,6 +6,8 @@ pub enum Trouble {
     DiskFull,
     NoNetwork,
     NotAllowed,
+    /// worker-build is linked with the system's OpenSSL on Linux.
+    NoOpenSsl,
 }
 
 impl Trouble {
@@ -31,12 +33,18 @@ impl Trouble {
             "Temporary failure in name resolution",
         ];
         const RIGHTS: [&str; 3] = ["EACCES", "EPERM", "Permission denied"];
+        const OPENSSL: [&str; 2] = [
+            "Could not find directory of OpenSSL installation",
+            "The pkg-config command could not be found",
+        ];
         let has = |words: &[&str]| words.iter().any(|word| output.contains(word));
         // The disk first: a full one makes downloads fail too.
         if has(&DISK) {
             Some(Self::DiskFull)
         } else if has(&NETWORK) {
             Some(Self::NoNetwork)
+        } else if has(&OPENSSL) {
+            Some(Self::NoOpenSsl)
         } else if has(&RIGHTS) {
             Some(Self::NotAllowed)
         } else {
@@ -47,10 +55,16 @@ impl Trouble {
     /// `what` failed: "Installing the npm packages".
     pub fn sentence(self, what: &str) -> String {
         match self {
-            Self::DiskFull => format!("{what} failed because the disk is full: free at least 2 GB where the clone, cargo's home and the cache lie, and run this again"),
+            Self::DiskFull => format!(
+                "{what} failed because the disk is full: free at least 2 GB where the clone, cargo's home and the cache lie, and run this again"
+            ),
             Self::NoNetwork => format!(
                 "{what} failed because the package registry cannot be reached: check the network connection, and the proxy settings if this \
                  machine needs a proxy (npm config get proxy; the variable HTTPS_PROXY), and run this again"
+            ),
+            Self::NoOpenSsl => format!(
+                "{what} failed because the development files of OpenSSL are missing: install them and run this again \
+                 (Debian, Ubuntu: apt install pkg-config libssl-dev; Fedora: dnf install pkgconf openssl-devel)"
             ),
             Self::NotAllowed => {
                 format!("{what} failed because a file or folder may not be written: check who owns the clone, ~/.npm and cargo's home")
@@ -84,8 +98,25 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_told_before_the_download_it_broke() {
-        assert_eq!(Trouble::find("npm error code ENOSPC\nnpm error network ECONNRESET"), Some(Trouble::DiskFull));
-        assert_eq!(Trouble::find("error: No space left on device (os error 28)"), Some(Trouble::DiskFull));
+        assert_eq!(
+            Trouble::find("npm error code ENOSPC\nnpm error network ECONNRESET"),
+            Some(Trouble::DiskFull)
+        );
+        assert_eq!(
+            Trouble::find("error: No space left on device (os error 28)"),
+            Some(Trouble::DiskFull)
+        );
+    }
+
+    #[test]
+    fn missing_openssl_is_told_with_the_packages_to_install() {
+        let output = "error: failed to run custom build command for `openssl-sys v0.9.117`\n  Could not find directory of OpenSSL installation, and this `-sys` crate cannot proceed";
+        assert!(
+            Trouble::find(output)
+                .unwrap()
+                .sentence("Installing worker-build")
+                .contains("libssl-dev")
+        );
     }
 
     #[test]

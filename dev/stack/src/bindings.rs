@@ -12,7 +12,14 @@ pub struct Addresses {
 }
 
 /// The text bindings of one function. `token` is its PostgREST token.
-pub fn of(function: &str, keys: &Keys, addresses: &Addresses, token: &str, apikey: &str, test_clock: bool) -> BTreeMap<&'static str, String> {
+pub fn of(
+    function: &str,
+    keys: &Keys,
+    addresses: &Addresses,
+    token: &str,
+    apikey: &str,
+    test_clock: bool,
+) -> BTreeMap<&'static str, String> {
     let mut vars = BTreeMap::new();
     if function == GATEWAY {
         return vars;
@@ -58,7 +65,10 @@ mod tests {
 
     fn of_function(function: &str, test_clock: bool) -> BTreeMap<&'static str, String> {
         let keys: Keys = serde_json::from_str("{}").unwrap();
-        let addresses = Addresses { proxy: "http://proxy".into(), sandbox: "http://sandbox".into() };
+        let addresses = Addresses {
+            proxy: "http://proxy".into(),
+            sandbox: "http://sandbox".into(),
+        };
         of(function, &keys, &addresses, "token", "apikey", test_clock)
     }
 

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls, error::SqlState};
 
 use crate::tls::{self, Address};
 
@@ -31,6 +31,15 @@ pub async fn connect(url: &str) -> Result<Client> {
     }
 }
 
+/// Whether the server answered and refused the user or the password.
+pub fn is_login_refused(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
+    matches!(
+        code,
+        Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+    )
+}
+
 /// "postgres@127.0.0.1:5432/lonieve", for messages.
 fn name_without_password(config: &Config) -> String {
     use tokio_postgres::config::Host;
@@ -39,13 +48,20 @@ fn name_without_password(config: &Config) -> String {
         Host::Unix(path) => path.display().to_string(),
     });
     let port = config.get_ports().first().copied().unwrap_or(5432);
-    format!("{}@{host}:{port}/{}", config.get_user().unwrap_or("?"), config.get_dbname().unwrap_or("?"))
+    format!(
+        "{}@{host}:{port}/{}",
+        config.get_user().unwrap_or("?"),
+        config.get_dbname().unwrap_or("?")
+    )
 }
 
 /// Whether every host of the address is this machine.
 pub fn is_local(url: &str) -> Result<bool> {
     use tokio_postgres::config::Host;
-    let config: Config = Address::parse(url)?.url.parse().context("this is not the address of a Postgres database")?;
+    let config: Config = Address::parse(url)?
+        .url
+        .parse()
+        .context("this is not the address of a Postgres database")?;
     Ok(config.get_hosts().iter().all(|host| match host {
         Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
         Host::Unix(_) => true,
@@ -59,7 +75,11 @@ pub fn is_unchecked_remote(url: &str) -> Result<bool> {
 
 /// Creates the database unless there is one of that name.
 pub async fn create(client: &Client, name: &str) -> Result<()> {
-    if client.query_opt("select from pg_catalog.pg_database where datname = $1", &[&name]).await?.is_none() {
+    if client
+        .query_opt("select from pg_catalog.pg_database where datname = $1", &[&name])
+        .await?
+        .is_none()
+    {
         client.batch_execute(&format!("create database {}", quoted(name)?)).await?;
     }
     Ok(())

@@ -8,6 +8,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
+use crate::layout::create_dir;
+
 pub const GATEWAY: &str = "gateway";
 
 /// One Worker: its wrangler.toml is the one place that says what it is bound to.
@@ -30,7 +32,12 @@ impl Function {
         let path = base.join("wrangler.toml");
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let config = text.parse().with_context(|| format!("{} is not valid TOML", path.display()))?;
-        Ok(Self { name: name.to_owned(), dir, base, config })
+        Ok(Self {
+            name: name.to_owned(),
+            dir,
+            base,
+            config,
+        })
     }
 
     pub fn script(&self) -> PathBuf {
@@ -46,6 +53,17 @@ impl Function {
             return Ok(());
         }
         bail!("the function {0} is not built: run `cargo xtask build {0}`", self.name)
+    }
+
+    /// Copies the built module to a folder of the stack, so that a build beside a running stack does not reach into it
+    /// (wrangler watches the files it runs and gives up on a half-written one).
+    pub fn copy_module(&self, folder: &Path) -> Result<()> {
+        create_dir(folder)?;
+        for from in [self.script(), self.wasm()] {
+            let to = folder.join(from.file_name().unwrap_or_default());
+            fs::copy(&from, &to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+        }
+        Ok(())
     }
 
     pub fn text(&self, key: &str) -> Option<&str> {
@@ -69,7 +87,9 @@ impl Function {
     pub fn assets(&self) -> Option<(String, PathBuf)> {
         let assets = self.config.get("assets")?;
         let folder = self.base.join(assets.get("directory")?.as_str()?);
-        folder.is_dir().then(|| (assets.get("binding").and_then(Value::as_str).unwrap_or("ASSETS").to_owned(), folder))
+        folder
+            .is_dir()
+            .then(|| (assets.get("binding").and_then(Value::as_str).unwrap_or("ASSETS").to_owned(), folder))
     }
 }
 
@@ -94,7 +114,12 @@ pub(crate) mod tests {
 
     pub(crate) fn function(name: &str, config: &str) -> Function {
         let dir = Path::new("/clone/functions").join(name);
-        Function { name: name.into(), base: dir.clone(), dir, config: config.parse().unwrap() }
+        Function {
+            name: name.into(),
+            base: dir.clone(),
+            dir,
+            config: config.parse().unwrap(),
+        }
     }
 
     #[test]
@@ -114,11 +139,25 @@ pub(crate) mod tests {
             let Function { name, config, .. } = function;
             assert_eq!(function.text("name"), Some(format!("lonieve-{name}").as_str()));
             assert_eq!(function.text("compatibility_date"), Some(date.as_str()), "{name}: one date for all");
-            assert_eq!(config.get("workers_dev").and_then(Value::as_bool), Some(name == GATEWAY), "{name}: workers_dev");
-            assert_eq!(config["build"]["command"].as_str(), Some(format!("cargo xtask build {name}").as_str()));
-            assert_eq!(function.base.join(function.text("main").unwrap()), function.script(), "{name}: main");
+            assert_eq!(
+                config.get("workers_dev").and_then(Value::as_bool),
+                Some(name == GATEWAY),
+                "{name}: workers_dev"
+            );
+            assert_eq!(
+                config["build"]["command"].as_str(),
+                Some(format!("cargo xtask build {name}").as_str())
+            );
+            assert_eq!(
+                function.base.join(function.text("main").unwrap()),
+                function.script(),
+                "{name}: main"
+            );
             for (binding, target) in function.services() {
-                assert!(known.contains(&target.as_str()), "{name}: {binding} names {target}, which is no function");
+                assert!(
+                    known.contains(&target.as_str()),
+                    "{name}: {binding} names {target}, which is no function"
+                );
             }
             let vars = config.get("vars").map(Value::to_string).unwrap_or_default();
             assert!(!vars.contains("TEST_CLOCK"), "{name}: TEST_CLOCK must not be in a checked-in file");

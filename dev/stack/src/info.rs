@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Functions with a database role of their own, `edge_<name>`, whether they exist yet or not.
-pub const ROLES: [&str; 7] = ["events", "orders", "cardlink", "leads", "copilot", "jobs", "admin"];
+const ROLES: [&str; 7] = ["events", "orders", "cardlink", "leads", "copilot", "jobs", "admin"];
 
 /// Present only while the stack is ready; its file is readable by its owner only. No `Debug`: it holds every secret of the stack.
 #[derive(Clone, Serialize, Deserialize)]
@@ -57,8 +57,12 @@ pub struct Cardlink {
 
 impl Info {
     pub fn load(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}: no stack is running (start one with cargo xtask dev)", path.display()))?;
+        let text = fs::read_to_string(path).with_context(|| {
+            format!(
+                "cannot read {}: no stack is running (start one with cargo xtask dev)",
+                path.display()
+            )
+        })?;
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
     }
 
@@ -79,13 +83,20 @@ pub struct Tokens {
 impl Tokens {
     pub fn mint(keys: &Keys) -> Result<Self> {
         const DAYS: u64 = 30;
-        let signer = Signer::Hs256 { secret: keys.jwt_secret.clone() };
+        let signer = Signer::Hs256 {
+            secret: keys.jwt_secret.clone(),
+        };
         let person = |id: Uuid| signer.mint(&Claims::new("authenticated", DAYS).for_person(&id.to_string()));
         let mut by_function = BTreeMap::from([("anon".to_owned(), signer.mint(&Claims::new("anon", DAYS))?)]);
         for function in ROLES {
             by_function.insert(function.to_owned(), signer.mint(&Claims::new(&format!("edge_{function}"), DAYS))?);
         }
-        Ok(Self { by_function, admin: person(ADMIN_ID)?, viewer: person(VIEWER_ID)?, customer: person(CUSTOMER_ID)? })
+        Ok(Self {
+            by_function,
+            admin: person(ADMIN_ID)?,
+            viewer: person(VIEWER_ID)?,
+            customer: person(CUSTOMER_ID)?,
+        })
     }
 
     /// A function's PostgREST token; the gateway has none.

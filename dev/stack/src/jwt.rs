@@ -26,7 +26,13 @@ impl Claims {
     pub fn new(role: &str, days: u64) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let exp = now + days.min(MAX_DAYS) * 24 * 60 * 60;
-        Self { role: role.to_owned(), sub: None, exp, iat: now, jti: uuid::Uuid::new_v4().to_string() }
+        Self {
+            role: role.to_owned(),
+            sub: None,
+            exp,
+            iat: now,
+            jti: uuid::Uuid::new_v4().to_string(),
+        }
     }
 
     pub fn for_person(mut self, id: &str) -> Self {
@@ -51,7 +57,7 @@ impl Signer {
                 let mut header = Header::new(Algorithm::ES256);
                 header.kid = Some(kid.clone());
                 let key = EncodingKey::from_ec_pem(pem.as_bytes())
-                    .context("this is not a private P-256 key in PEM (PKCS #8: -----BEGIN PRIVATE KEY-----)")?;
+                    .context("this is not a private P-256 key in the PEM form of PKCS #8 (-----BEGIN PRIVATE KEY-----); openssl pkcs8 -topk8 -nodes turns other forms into it")?;
                 (header, key)
             }
         };
@@ -88,7 +94,10 @@ mod tests {
         let pair = SecretKey::random(&mut OsRng);
         let private = pair.to_pkcs8_pem(LineEnding::LF).unwrap();
         let public = pair.public_key().to_public_key_pem(LineEnding::LF).unwrap();
-        let signer = Signer::Es256 { pem: private.to_string(), kid: "key-1".into() };
+        let signer = Signer::Es256 {
+            pem: private.to_string(),
+            kid: "key-1".into(),
+        };
         let token = signer.mint(&Claims::new("edge_events", 30)).unwrap();
         let key = DecodingKey::from_ec_pem(public.as_bytes()).unwrap();
         let claims = decode::<Value>(&token, &key, &Validation::new(Algorithm::ES256)).unwrap().claims;
@@ -99,7 +108,12 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_private_key_is_refused_with_the_form_that_is() {
-        let error = Signer::Es256 { pem: "x".into(), kid: "k".into() }.mint(&Claims::new("anon", 1)).unwrap_err();
+        let error = Signer::Es256 {
+            pem: "x".into(),
+            kid: "k".into(),
+        }
+        .mint(&Claims::new("anon", 1))
+        .unwrap_err();
         assert!(error.to_string().contains("PKCS #8"), "{error}");
     }
 }

@@ -1,7 +1,8 @@
 //! Where the files of one stack lie.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -30,7 +31,10 @@ impl Layout {
         check_name(stack)?;
         let local = root.join(".local");
         let dir = if stack == DEFAULT { local } else { local.join(stack) };
-        Ok(Self { root: root.to_owned(), dir })
+        Ok(Self {
+            root: root.to_owned(),
+            dir,
+        })
     }
 
     /// Makes the stack's folders. Others may pass through them (the database may run under another account), but not list them.
@@ -67,6 +71,11 @@ impl Layout {
     /// Generated configuration of the Workers' runtime.
     pub fn runtime(&self) -> PathBuf {
         self.dir.join("runtime")
+    }
+
+    /// The module of one function, as this stack runs it.
+    pub fn module(&self, function: &str) -> PathBuf {
+        self.runtime().join("workers").join(function)
     }
 
     pub fn postgres_data(&self) -> PathBuf {
@@ -109,13 +118,30 @@ pub fn create_dir(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Held while something is installed or built in the clone, or read from there: two commands at once take turns.
+pub fn take_turns(root: &Path, waiting: impl FnOnce()) -> Result<File> {
+    create_dir(&root.join(".local"))?;
+    let path = root.join(".local/setup.lock");
+    let lock = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    if lock.try_lock().is_err() {
+        waiting();
+        lock.lock()?;
+    }
+    Ok(lock)
+}
+
 /// Writes a file only its owner may read, by rename, so that no reader ever sees half of it.
 pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
     use io::Write;
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let new = PathBuf::from(name);
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)?;
     file.write_all(text.as_bytes())?;
     fs::rename(&new, path)
 }
@@ -138,8 +164,14 @@ mod tests {
     #[test]
     fn the_default_stack_lies_in_local_itself_and_others_in_a_folder_of_their_own() {
         let root = Path::new("/clone");
-        assert_eq!(Layout::new(root, DEFAULT).unwrap().stack_json(), Path::new("/clone/.local/stack.json"));
-        assert_eq!(Layout::new(root, "mine").unwrap().stack_json(), Path::new("/clone/.local/mine/stack.json"));
+        assert_eq!(
+            Layout::new(root, DEFAULT).unwrap().stack_json(),
+            Path::new("/clone/.local/stack.json")
+        );
+        assert_eq!(
+            Layout::new(root, "mine").unwrap().stack_json(),
+            Path::new("/clone/.local/mine/stack.json")
+        );
     }
 
     #[test]

@@ -65,7 +65,11 @@ impl Claim {
             processes: BTreeMap::new(),
             outside: Vec::new(),
         };
-        let claim = Self { _lock: lock, run, layout: layout.clone() };
+        let claim = Self {
+            _lock: lock,
+            run,
+            layout: layout.clone(),
+        };
         claim.write()?;
         Ok((claim, stopped))
     }
@@ -105,7 +109,9 @@ pub fn sweep_ephemeral(root: &Path) -> usize {
             continue;
         }
         // A lock that can be taken has no living owner. A folder without run.json is one being made right now.
-        let Ok(lock) = File::options().write(true).open(layout.lock()) else { continue };
+        let Ok(lock) = File::options().write(true).open(layout.lock()) else {
+            continue;
+        };
         if layout.run_json().exists() && lock.try_lock().is_ok() {
             stopped += stop_leftovers(&layout);
             let _ = fs::remove_dir_all(&layout.dir);
@@ -125,11 +131,15 @@ fn stop_leftovers(layout: &Layout) -> usize {
     // A postmaster takes INT as "stop now, cleanly"; TERM would wait for its clients.
     signal(&ours, Signal::INT);
     let deadline = Instant::now() + Duration::from_secs(5);
-    while Instant::now() < deadline && ours.iter().any(|recorded| is_alive(recorded)) {
+    while Instant::now() < deadline && ours.iter().any(is_alive) {
         std::thread::sleep(Duration::from_millis(50));
     }
     signal(&ours, Signal::KILL);
-    if layout.dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(EPHEMERAL_PREFIX)) {
+    if layout
+        .dir
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with(EPHEMERAL_PREFIX))
+    {
         for path in &run.outside {
             let _ = fs::remove_dir_all(path);
         }
@@ -154,7 +164,9 @@ fn ours(run: &Run) -> Vec<Recorded> {
 fn inheritors(run_id: &str) -> Vec<u32> {
     let needle = format!("{RUN_VARIABLE}={run_id}");
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
     pids.filter(|pid| {
         fs::read(format!("/proc/{pid}/environ"))
             .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry == needle.as_bytes()))
@@ -175,14 +187,22 @@ fn is_alive(recorded: &Recorded) -> bool {
 }
 
 fn record(pid: u32) -> Option<Recorded> {
-    Some(Recorded { pid, started: started(pid)?, command: command(pid) })
+    Some(Recorded {
+        pid,
+        started: started(pid)?,
+        command: command(pid),
+    })
 }
 
 /// When the process started, exact enough to tell it from a later one with the same number; `None` if there is
 /// none (a zombie counts as none). Linux: boot id and clock ticks since boot. Elsewhere: what `ps` says.
 pub fn started(pid: u32) -> Option<String> {
     if let Ok(boot) = fs::read_to_string("/proc/sys/kernel/random/boot_id") {
-        return Some(format!("{}:{}", boot.trim(), start_ticks(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?));
+        return Some(format!(
+            "{}:{}",
+            boot.trim(),
+            start_ticks(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?
+        ));
     }
     let text = ps(pid, "lstart=")?;
     (!text.is_empty()).then_some(text)
@@ -207,7 +227,10 @@ fn command(pid: u32) -> String {
 
 fn ps(pid: u32, column: &str) -> Option<String> {
     let output = Command::new("ps").args(["-p", &pid.to_string(), "-o", column]).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 #[cfg(test)]
@@ -224,7 +247,10 @@ mod tests {
     #[test]
     fn the_start_time_is_read_after_a_name_with_spaces_and_parentheses() {
         let rest = (3..=30).map(|field| if field == 22 { "4711".to_owned() } else { field.to_string() });
-        let rest = rest.map(|field| if field == "3" { "S".to_owned() } else { field }).collect::<Vec<_>>().join(" ");
+        let rest = rest
+            .map(|field| if field == "3" { "S".to_owned() } else { field })
+            .collect::<Vec<_>>()
+            .join(" ");
         assert_eq!(start_ticks(&format!("17 (a ) b) {rest}")), Some("4711"));
         assert_eq!(start_ticks(&format!("17 (x) {}", rest.replacen('S', "Z", 1))), None);
     }
@@ -234,7 +260,10 @@ mod tests {
         let layout = layout("claim");
         let (first, _) = Claim::take(&layout).unwrap();
         let error = Claim::take(&layout).map(|_| ()).unwrap_err().to_string();
-        assert!(error.contains("already running") && error.contains(&std::process::id().to_string()), "{error}");
+        assert!(
+            error.contains("already running") && error.contains(&std::process::id().to_string()),
+            "{error}"
+        );
         first.release();
         assert!(Claim::take(&layout).is_ok());
         fs::remove_dir_all(&layout.root).unwrap();
@@ -249,7 +278,11 @@ mod tests {
         wrong.started = format!("{}0", wrong.started);
         let run = Run {
             id: "none-inherited-this".into(),
-            owner: Recorded { pid: u32::MAX, started: "never".into(), command: String::new() },
+            owner: Recorded {
+                pid: u32::MAX,
+                started: "never".into(),
+                command: String::new(),
+            },
             processes: [("left".to_owned(), record(left.id()).unwrap()), ("reused".to_owned(), wrong)].into(),
             outside: Vec::new(),
         };

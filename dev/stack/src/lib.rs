@@ -5,6 +5,7 @@
 //! way back. Out of scope: installing and building (xtask), and anything that runs in production.
 
 pub mod bindings;
+pub mod cluster;
 pub mod database;
 pub mod demo;
 pub mod functions;
@@ -36,7 +37,11 @@ use futures::future::select_all;
 use tokio::task::JoinSet;
 
 pub use crate::info::Info;
-use crate::{layout::Layout, leftovers::Claim, process::{Process, Spec}};
+use crate::{
+    layout::Layout,
+    leftovers::Claim,
+    process::{Process, Spec},
+};
 
 /// Receives one line for each step of a start.
 pub type Progress = Arc<dyn Fn(&str) + Send + Sync>;
@@ -80,7 +85,10 @@ impl Config {
             root,
             name: format!("{}{}", layout::EPHEMERAL_PREFIX, &id[..8]),
             runtime,
-            ports: ports::Wanted { any_free: true, ..ports::Wanted::default() },
+            ports: ports::Wanted {
+                any_free: true,
+                ..ports::Wanted::default()
+            },
             ephemeral: true,
             test_clock: false,
             tick: None,
@@ -149,6 +157,20 @@ struct Running {
 }
 
 impl Running {
+    /// Nothing is started yet.
+    fn new(layout: Layout, ephemeral: bool, claim: Claim) -> Self {
+        Self {
+            layout,
+            ephemeral,
+            tasks: JoinSet::new(),
+            workers: None,
+            postgrest: None,
+            postgres: None,
+            scratch: None,
+            claim: Some(claim),
+        }
+    }
+
     /// Starts a process and records it, so that a later run can find it if this one is killed.
     fn spawn(&mut self, spec: Spec) -> Result<Process> {
         let claim = self.claim.as_mut().context("the stack is being stopped")?;

@@ -65,10 +65,15 @@ async fn lock(client: &Client, progress: &(dyn Fn(&str) + Sync)) -> Result<()> {
 
 async fn apply(client: &mut Client, files: &[Migration], progress: &(dyn Fn(&str) + Sync)) -> Result<Report> {
     prepare(client).await?;
-    let rows = client.query("select file, checksum from ops.schema_migrations order by file", &[]).await?;
+    let rows = client
+        .query("select file, checksum from ops.schema_migrations order by file", &[])
+        .await?;
     let applied: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let missing = plan(files, &applied)?;
-    let mut report = Report { already_there: applied.len(), ..Report::default() };
+    let mut report = Report {
+        already_there: applied.len(),
+        ..Report::default()
+    };
     for migration in missing {
         progress(&migration.name);
         apply_one(client, migration).await?;
@@ -98,7 +103,10 @@ async fn prepare(client: &Client) -> Result<()> {
                     'One row per applied file of migrations/; written by xtask migrate only.';
             end if;
         end $$";
-    client.batch_execute(sql).await.context("cannot make the table ops.schema_migrations")
+    client
+        .batch_execute(sql)
+        .await
+        .context("cannot make the table ops.schema_migrations")
 }
 
 async fn apply_one(client: &mut Client, migration: &Migration) -> Result<()> {
@@ -107,14 +115,25 @@ async fn apply_one(client: &mut Client, migration: &Migration) -> Result<()> {
     let millis = || i32::try_from(start.elapsed().as_millis()).unwrap_or(i32::MAX);
     if migration.in_transaction() {
         let transaction = client.transaction().await?;
-        transaction.batch_execute(&migration.text).await.map_err(|error| explain(migration, &migration.text, &error))?;
+        transaction
+            .batch_execute(&migration.text)
+            .await
+            .map_err(|error| explain(migration, &migration.text, &error))?;
         // The files become lonieve_owner for their own statements.
         transaction.batch_execute("reset role").await?;
-        transaction.execute(insert, &[&migration.name, &migration.checksum, &millis()]).await?;
-        transaction.commit().await.map_err(|error| explain(migration, &migration.text, &error))?;
+        transaction
+            .execute(insert, &[&migration.name, &migration.checksum, &millis()])
+            .await?;
+        transaction
+            .commit()
+            .await
+            .map_err(|error| explain(migration, &migration.text, &error))?;
     } else {
         for statement in sql::statements(&migration.text) {
-            client.batch_execute(statement).await.map_err(|error| explain(migration, statement, &error))?;
+            client
+                .batch_execute(statement)
+                .await
+                .map_err(|error| explain(migration, statement, &error))?;
         }
         client.batch_execute("reset role").await?;
         client.execute(insert, &[&migration.name, &migration.checksum, &millis()]).await?;
@@ -125,7 +144,10 @@ async fn apply_one(client: &mut Client, migration: &Migration) -> Result<()> {
 /// PostgREST reads the schema and the roles' settings again.
 async fn finish(client: &Client) -> Result<()> {
     let sql = "notify pgrst, 'reload schema'; notify pgrst, 'reload config';";
-    client.batch_execute(sql).await.context("the migrations are applied, but PostgREST could not be told")
+    client
+        .batch_execute(sql)
+        .await
+        .context("the migrations are applied, but PostgREST could not be told")
 }
 
 /// The files of the folder, in order.
@@ -142,7 +164,11 @@ pub fn read(dir: &Path) -> Result<Vec<Migration>> {
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     if let Some(pair) = found.windows(2).find(|pair| pair[0].name[..4] == pair[1].name[..4]) {
-        bail!("{} and {} have the same number: give the later one the next free number", pair[0].name, pair[1].name);
+        bail!(
+            "{} and {} have the same number: give the later one the next free number",
+            pair[0].name,
+            pair[1].name
+        );
     }
     Ok(found)
 }
@@ -169,11 +195,17 @@ fn plan<'a>(files: &'a [Migration], applied: &[(String, String)]) -> Result<Vec<
         }
     }
     let newest = applied.iter().map(|(name, _)| name).max();
-    let missing: Vec<&Migration> = files.iter().filter(|file| applied.iter().all(|(name, _)| *name != file.name)).collect();
+    let missing: Vec<&Migration> = files
+        .iter()
+        .filter(|file| applied.iter().all(|(name, _)| *name != file.name))
+        .collect();
     if let (Some(newest), Some(late)) = (newest, missing.first())
         && late.name < *newest
     {
-        bail!("migrations/{} comes before {newest}, which is applied already: give it the next free number", late.name);
+        bail!(
+            "migrations/{} comes before {newest}, which is applied already: give it the next free number",
+            late.name
+        );
     }
     Ok(missing)
 }
@@ -181,7 +213,9 @@ fn plan<'a>(files: &'a [Migration], applied: &[(String, String)]) -> Result<Vec<
 /// Postgres's message with the file and the line it is about.
 fn explain(migration: &Migration, sent: &str, error: &tokio_postgres::Error) -> anyhow::Error {
     use tokio_postgres::error::ErrorPosition;
-    let Some(db) = error.as_db_error() else { return anyhow!("migrations/{}: {error}", migration.name) };
+    let Some(db) = error.as_db_error() else {
+        return anyhow!("migrations/{}: {error}", migration.name);
+    };
     let place = match db.position() {
         Some(ErrorPosition::Original(position)) => {
             let before: usize = sent.chars().take(*position as usize).map(char::len_utf8).sum();
@@ -191,8 +225,16 @@ fn explain(migration: &Migration, sent: &str, error: &tokio_postgres::Error) -> 
         _ => String::new(),
     };
     let more = [("detail", db.detail()), ("hint", db.hint()), ("where", db.where_())];
-    let more: String = more.iter().filter_map(|(key, text)| text.map(|text| format!("\n    {key}: {text}"))).collect();
-    anyhow!("migrations/{}{place}: {} (SQLSTATE {}){more}", migration.name, db.message(), db.code().code())
+    let more: String = more
+        .iter()
+        .filter_map(|(key, text)| text.map(|text| format!("\n    {key}: {text}")))
+        .collect();
+    anyhow!(
+        "migrations/{}{place}: {} (SQLSTATE {}){more}",
+        migration.name,
+        db.message(),
+        db.code().code()
+    )
 }
 
 #[cfg(test)]
@@ -210,7 +252,11 @@ mod tests {
     #[test]
     fn what_is_not_applied_yet_is_planned_in_order() {
         let files = [file("0001_a.sql"), file("0002_b.sql"), file("0003_c.sql")];
-        let names: Vec<&str> = plan(&files, &[row(&files[0])]).unwrap().iter().map(|file| file.name.as_str()).collect();
+        let names: Vec<&str> = plan(&files, &[row(&files[0])])
+            .unwrap()
+            .iter()
+            .map(|file| file.name.as_str())
+            .collect();
         assert_eq!(names, ["0002_b.sql", "0003_c.sql"]);
     }
 

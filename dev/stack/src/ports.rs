@@ -52,7 +52,7 @@ pub struct Wanted {
     pub base: Option<u16>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Ports {
     pub gateway: u16,
     pub postgres: u16,
@@ -62,12 +62,21 @@ pub struct Ports {
     pub sandbox: u16,
     /// Function name -> its own port; the gateway is not among them.
     pub functions: BTreeMap<String, u16>,
+    /// Listens on the first port of a free block for as long as the others may still be unused.
+    reserved: Option<TcpListener>,
 }
 
 impl Ports {
     /// Chooses the ports and checks that nobody listens on them.
     pub fn choose(wanted: Wanted, functions: &[String]) -> Result<Self> {
-        let ports = if wanted.any_free { Self::free(wanted, functions)? } else { Self::fixed(wanted, functions)? };
+        let ports = match wanted {
+            Wanted {
+                any_free: true,
+                base: None,
+                ..
+            } => Self::free(wanted.gateway, functions)?,
+            _ => Self::fixed(wanted, functions)?,
+        };
         for (purpose, port) in ports.list() {
             if !is_free(port) {
                 bail!(taken(port, purpose, holder(port).as_deref()));
@@ -78,52 +87,57 @@ impl Ports {
 
     fn fixed(wanted: Wanted, functions: &[String]) -> Result<Self> {
         let base = wanted.base.unwrap_or(DEFAULT_BASE);
-        let last = u16::try_from(functions.len()).ok().and_then(|n| base.checked_add(10)?.checked_add(n));
+        let gateway = match wanted.gateway {
+            Some(port) => port,
+            None if wanted.any_free => base.saturating_add(5),
+            None => DEFAULT_GATEWAY,
+        };
+        let mut ports = Self::from_base(base, gateway, functions)?;
+        if wanted.base.is_none() {
+            ports.sandbox = DEFAULT_SANDBOX;
+        }
+        Ok(ports)
+    }
+
+    fn from_base(base: u16, gateway: u16, functions: &[String]) -> Result<Self> {
+        let last = u16::try_from(functions.len())
+            .ok()
+            .and_then(|n| base.checked_add(10)?.checked_add(n));
         if base < 1024 || last.is_none() {
             bail!("--port-base {base} does not fit: ports run from 1024 to 65535");
         }
         Ok(Self {
-            gateway: wanted.gateway.unwrap_or(DEFAULT_GATEWAY),
+            gateway,
             postgres: base,
             postgrest: base + 1,
             postgrest_admin: base + 2,
             proxy: base + 3,
-            sandbox: if wanted.base.is_some() { base + 4 } else { DEFAULT_SANDBOX },
+            sandbox: base + 4,
             functions: functions.iter().cloned().zip(base + 10..).collect(),
+            reserved: None,
         })
     }
 
-    /// Ports below 32768: above it systems take source ports of outgoing connections, which could grab one
-    /// between this check and the moment the server listens.
-    fn free(wanted: Wanted, functions: &[String]) -> Result<Self> {
-        let mut taken = Vec::new();
-        let mut next = || -> Result<u16> {
-            for _ in 0..1000 {
-                let port = rand::rng().random_range(20_000..32_000);
-                if !taken.contains(&port) && is_free(port) {
-                    taken.push(port);
-                    return Ok(port);
-                }
+    /// A random block of free ports. Stacks that start at the same moment cannot get the same one: the first port of each
+    /// block is listened on until the others are in use. Below 32768, because above it systems take the source ports of
+    /// outgoing connections.
+    fn free(gateway: Option<u16>, functions: &[String]) -> Result<Self> {
+        const FIRST: u16 = 20_000;
+        const BLOCK: u16 = 32;
+        const BLOCKS: u16 = 375;
+        for _ in 0..1000 {
+            let first = FIRST + BLOCK * rand::rng().random_range(0..BLOCKS);
+            let Ok(reserved) = TcpListener::bind((Ipv4Addr::LOCALHOST, first)) else {
+                continue;
+            };
+            let mut ports = Self::from_base(first + 1, first + 6, functions)?;
+            if ports.list().into_iter().all(|(_, port)| is_free(port)) {
+                ports.gateway = gateway.unwrap_or(ports.gateway);
+                ports.reserved = Some(reserved);
+                return Ok(ports);
             }
-            bail!("found no free port between 20000 and 32000")
-        };
-        let mut base = wanted.base;
-        let mut place = || -> Result<u16> {
-            match base.as_mut() {
-                Some(port) => {
-                    *port += 1;
-                    Ok(*port - 1)
-                }
-                None => next(),
-            }
-        };
-        let (postgres, postgrest, postgrest_admin, proxy, sandbox) = (place()?, place()?, place()?, place()?, place()?);
-        let functions = functions.iter().map(|name| Ok((name.clone(), place()?))).collect::<Result<_>>()?;
-        let gateway = match wanted.gateway {
-            Some(port) => port,
-            None => next()?,
-        };
-        Ok(Self { gateway, postgres, postgrest, postgrest_admin, proxy, sandbox, functions })
+        }
+        bail!("found no free ports between {FIRST} and {}", FIRST + BLOCK * BLOCKS)
     }
 
     fn list(&self) -> Vec<(Purpose, u16)> {
@@ -148,8 +162,8 @@ fn is_free(port: u16) -> bool {
 pub fn taken(port: u16, purpose: Purpose, holder: Option<&str>) -> String {
     let holder = holder.map_or(String::new(), |who| format!(", and {who} listens on it"));
     let flag = match purpose {
-        Purpose::Gateway => "--port 9000".to_owned(),
-        _ => format!("--port-base {}", if port < 60_000 { 55_000 } else { 40_000 }),
+        Purpose::Gateway => format!("--port {}", if port == 9000 { 9100 } else { 9000 }),
+        _ => format!("--port-base {}", if port < 54_000 { 55_000 } else { 40_000 }),
     };
     format!("port {port} is taken: {purpose} needs it{holder}. Stop that program, or use other ports: cargo xtask dev {flag}")
 }
@@ -168,8 +182,12 @@ fn holder_from_proc(port: u16) -> Option<String> {
         .map(|inode| format!("socket:[{inode}]"))
         .collect();
     for process in std::fs::read_dir("/proc").ok()?.flatten() {
-        let Ok(pid) = process.file_name().to_string_lossy().parse::<u32>() else { continue };
-        let Ok(files) = std::fs::read_dir(process.path().join("fd")) else { continue };
+        let Ok(pid) = process.file_name().to_string_lossy().parse::<u32>() else {
+            continue;
+        };
+        let Ok(files) = std::fs::read_dir(process.path().join("fd")) else {
+            continue;
+        };
         let open = files.flatten().filter_map(|file| std::fs::read_link(file.path()).ok());
         if open.into_iter().any(|target| inodes.iter().any(|inode| target == Path::new(inode))) {
             let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
@@ -193,7 +211,10 @@ fn listening_inodes(table: &str, port: u16) -> Vec<&str> {
 }
 
 fn holder_from_lsof(port: u16) -> Option<String> {
-    let output = Command::new("lsof").args(["-nP", "-sTCP:LISTEN", "-Fpc", &format!("-iTCP:{port}")]).output().ok()?;
+    let output = Command::new("lsof")
+        .args(["-nP", "-sTCP:LISTEN", "-Fpc", &format!("-iTCP:{port}")])
+        .output()
+        .ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let field = |key: char| text.lines().find_map(|line| line.strip_prefix(key));
     Some(format!("`{}` (pid {})", field('c')?, field('p')?))
@@ -210,33 +231,63 @@ mod tests {
     #[test]
     fn the_fixed_ports_are_the_documented_ones() {
         let ports = Ports::fixed(Wanted::default(), &functions()).unwrap();
-        assert_eq!((ports.gateway, ports.postgres, ports.postgrest, ports.postgrest_admin), (8787, 54329, 54330, 54331));
+        assert_eq!(
+            (ports.gateway, ports.postgres, ports.postgrest, ports.postgrest_admin),
+            (8787, 54329, 54330, 54331)
+        );
         assert_eq!((ports.proxy, ports.sandbox), (54332, 8790));
         assert_eq!(ports.functions["orders"], 54340);
     }
 
     #[test]
     fn the_base_moves_everything_but_the_gateway() {
-        let wanted = Wanted { base: Some(40_000), ..Wanted::default() };
+        let wanted = Wanted {
+            base: Some(40_000),
+            ..Wanted::default()
+        };
         let ports = Ports::fixed(wanted, &functions()).unwrap();
         assert_eq!((ports.gateway, ports.postgres, ports.sandbox), (8787, 40_000, 40_004));
-        assert!(Ports::fixed(Wanted { base: Some(65_530), ..wanted }, &functions()).is_err());
+        assert!(
+            Ports::fixed(
+                Wanted {
+                    base: Some(65_530),
+                    ..wanted
+                },
+                &functions()
+            )
+            .is_err()
+        );
     }
 
     #[test]
-    fn free_ports_differ_from_each_other() {
-        let ports = Ports::choose(Wanted { any_free: true, ..Wanted::default() }, &functions()).unwrap();
-        let mut numbers: Vec<u16> = ports.list().into_iter().map(|(_, port)| port).collect();
+    fn free_ports_differ_from_each_other_and_from_those_of_a_stack_that_starts_at_the_same_moment() {
+        let free = || {
+            Ports::choose(
+                Wanted {
+                    any_free: true,
+                    ..Wanted::default()
+                },
+                &functions(),
+            )
+            .unwrap()
+        };
+        // Nobody listens on them yet.
+        let stacks: Vec<Ports> = (0..50).map(|_| free()).collect();
+        let mut numbers: Vec<u16> = stacks.iter().flat_map(Ports::list).map(|(_, port)| port).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        assert_eq!(numbers.len(), 8);
+        assert_eq!(numbers.len(), 50 * 8);
     }
 
     #[test]
     fn a_taken_port_is_named_with_its_purpose_its_holder_and_the_flag() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let wanted = Wanted { any_free: true, gateway: Some(port), base: None };
+        let wanted = Wanted {
+            any_free: true,
+            gateway: Some(port),
+            base: None,
+        };
         let error = Ports::choose(wanted, &[]).unwrap_err().to_string();
         assert!(error.starts_with(&format!("port {port} is taken: the gateway needs it")), "{error}");
         assert!(error.contains("--port 9000"), "{error}");

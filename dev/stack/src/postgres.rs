@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    Running,
     account::Account,
     database,
     layout::{Layout, create_dir, write_private},
@@ -41,7 +42,12 @@ impl Installation {
         let data = layout.postgres_data();
         match account {
             Some(account) if !account.can_run(&native.join("bin/postgres")) => Self::outside_the_clone(layout, &native, account),
-            _ => Ok(Self { bin: native.join("bin"), data, account, outside: None }),
+            _ => Ok(Self {
+                bin: native.join("bin"),
+                data,
+                account,
+                outside: None,
+            }),
         }
     }
 
@@ -60,10 +66,19 @@ impl Installation {
             );
         }
         let own = layout.dir.strip_prefix(layout.root.join(".local")).unwrap_or(Path::new(""));
-        let state = base.join("stacks").join(if own.as_os_str().is_empty() { Path::new(crate::layout::DEFAULT) } else { own });
+        let state = base.join("stacks").join(if own.as_os_str().is_empty() {
+            Path::new(crate::layout::DEFAULT)
+        } else {
+            own
+        });
         create_dir(&base.join("stacks"))?;
         create_dir(&state)?;
-        Ok(Self { bin: programs.join("bin"), data: state.join("pg"), account: Some(account), outside: Some(state) })
+        Ok(Self {
+            bin: programs.join("bin"),
+            data: state.join("pg"),
+            account: Some(account),
+            outside: Some(state),
+        })
     }
 
     /// Makes the data folder unless there is one.
@@ -73,9 +88,7 @@ impl Installation {
             return self.check_version(fs::read_to_string(version_file)?.trim());
         }
         // A folder without PG_VERSION is an interrupted initdb: nothing in it is worth keeping.
-        if self.data.exists() {
-            fs::remove_dir_all(&self.data).with_context(|| format!("cannot remove {}", self.data.display()))?;
-        }
+        self.remove_data()?;
         create_dir(&self.data)?;
         let password_file = self.data.with_file_name("pg-password");
         write_private(&password_file, password)?;
@@ -84,16 +97,27 @@ impl Installation {
             account.own(&password_file)?;
         }
         let mut command = Command::new(self.bin.join("initdb"));
-        // The built-in locale sorts and folds the same on every machine.
         command
             .arg("--pgdata")
             .arg(&self.data)
-            .args(["--username", SUPERUSER, "--auth", "scram-sha-256", "--encoding", "UTF8"])
-            .args(["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C"])
+            .args([
+                "--username",
+                SUPERUSER,
+                "--auth",
+                "scram-sha-256",
+                "--encoding",
+                "UTF8",
+                "--locale",
+                "C",
+            ])
             .arg("--pwfile")
             .arg(&password_file)
             .current_dir("/")
             .stdin(Stdio::null());
+        if self.major()? >= 17 {
+            // The built-in locale sorts and folds the same on every machine. Older servers have none.
+            command.args(["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]);
+        }
         if ephemeral {
             command.arg("--no-sync");
         }
@@ -111,17 +135,33 @@ impl Installation {
         Ok(())
     }
 
+    pub fn remove_data(&self) -> Result<()> {
+        if self.data.exists() {
+            fs::remove_dir_all(&self.data).with_context(|| format!("cannot remove {}", self.data.display()))?;
+        }
+        Ok(())
+    }
+
     /// Binary formats differ between major versions: a server refuses another one's data with a message few understand.
     fn check_version(&self, data: &str) -> Result<()> {
-        let output = Command::new(self.bin.join("postgres")).arg("--version").output().context("cannot start postgres")?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        match major_version(&text) {
-            Some(server) if server != data => bail!(
+        let server = self.major()?;
+        if server.to_string() != data {
+            bail!(
                 "the data in {} is of Postgres {data}, the installed server is {server}: remove that folder to start over",
                 self.data.display()
-            ),
-            _ => Ok(()),
+            );
         }
+        Ok(())
+    }
+
+    /// The major version of the installed server.
+    fn major(&self) -> Result<u32> {
+        let output = Command::new(self.bin.join("postgres"))
+            .arg("--version")
+            .output()
+            .context("cannot start postgres")?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        major_version(&text).with_context(|| format!("postgres --version answers {text:?}"))
     }
 
     /// How to start the server.
@@ -143,7 +183,10 @@ impl Installation {
         Spec {
             name: "postgres",
             program: self.bin.join("postgres"),
-            args: data.into_iter().chain(settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting])).collect(),
+            args: data
+                .into_iter()
+                .chain(settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]))
+                .collect(),
             env: Vec::new(),
             dir: "/".into(),
             stop: Signal::INT,
@@ -157,10 +200,41 @@ pub fn url(port: u16, password: &str, database: &str) -> String {
     format!("postgres://{SUPERUSER}:{password}@127.0.0.1:{port}/{database}")
 }
 
+/// Starts the embedded server as part of a run, with the run's data folder. Returns the superuser's address of its database.
+pub async fn start(running: &mut Running, port: u16, password: &str) -> Result<String> {
+    let (ephemeral, secret) = (running.ephemeral, password.to_owned());
+    let installation = Installation::find(&running.layout)?;
+    if let (Some(claim), Some(path)) = (&mut running.claim, &installation.outside) {
+        claim.add_outside(path)?;
+        // Data outside belong to a folder in `.local`; where that was removed to start over, nobody has their password any more.
+        let mark = running.layout.dir.join("pg-outside");
+        if !mark.exists() {
+            installation.remove_data()?;
+            fs::write(mark, path.as_os_str().as_encoded_bytes())?;
+        }
+    }
+    let installation = tokio::task::spawn_blocking(move || {
+        installation.init(&secret, ephemeral)?;
+        anyhow::Ok(installation)
+    })
+    .await??;
+    let process = running.spawn(installation.server(port, ephemeral))?;
+    open(running.postgres.insert(process), port, password).await
+}
+
 /// Waits for the server and makes the stack's database unless it is there. Returns its address.
-pub async fn open(process: &Process, port: u16, password: &str) -> Result<String> {
+async fn open(process: &Process, port: u16, password: &str) -> Result<String> {
     let maintenance = url(port, password, "postgres");
-    let client = ready::wait_for("Postgres", Duration::from_secs(60), process, || database::connect(&maintenance)).await?;
+    // A refused password is an answer, not a server that is not ready yet.
+    let attempt = || async {
+        match database::connect(&maintenance).await {
+            Err(error) if database::is_login_refused(&error) => Ok(Err(error)),
+            other => other.map(Ok),
+        }
+    };
+    let client = ready::wait_for("Postgres", Duration::from_secs(60), process, attempt)
+        .await?
+        .context("the database's data and keys.json do not belong together: remove the stack's folder in .local to start over")?;
     database::create(&client, DATABASE).await?;
     Ok(url(port, password, DATABASE))
 }
@@ -186,7 +260,11 @@ fn native_dir(layout: &Layout) -> Result<PathBuf> {
 /// /var/tmp outlives a restart of the machine, /tmp often does not.
 fn lasting_temp_dir() -> PathBuf {
     let lasting = Path::new("/var/tmp");
-    if lasting.is_dir() { lasting.to_owned() } else { std::env::temp_dir() }
+    if lasting.is_dir() {
+        lasting.to_owned()
+    } else {
+        std::env::temp_dir()
+    }
 }
 
 /// The temporary folder is everybody's: a folder there that is not ours may be a trap.
@@ -236,9 +314,9 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// "postgres (PostgreSQL) 17.10" -> "17"
-fn major_version(text: &str) -> Option<&str> {
-    text.rsplit(' ').next()?.trim().split('.').next()
+/// "postgres (PostgreSQL) 17.10" -> 17
+fn major_version(text: &str) -> Option<u32> {
+    text.rsplit(' ').next()?.trim().split('.').next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -247,8 +325,8 @@ mod tests {
 
     #[test]
     fn the_major_version_is_the_first_number_of_the_servers_answer() {
-        assert_eq!(major_version("postgres (PostgreSQL) 17.10\n"), Some("17"));
-        assert_eq!(major_version("postgres (PostgreSQL) 18.4"), Some("18"));
+        assert_eq!(major_version("postgres (PostgreSQL) 17.10\n"), Some(17));
+        assert_eq!(major_version("postgres (PostgreSQL) 18.4"), Some(18));
     }
 
     #[test]

@@ -84,7 +84,13 @@ impl Process {
     pub fn spawn(spec: Spec, logs: &Path, run_id: &str) -> Result<Self> {
         let log = logs.join(format!("{}.log", spec.name));
         // Some programs print their settings, secrets included.
-        let output = File::options().write(true).create(true).truncate(true).mode(0o600).open(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let output = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&log)
+            .with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = command_that_dies_with_us(&spec);
         command
             .args(&spec.args)
@@ -100,7 +106,13 @@ impl Process {
         }
         let child = spawn_on_lasting_thread(command).with_context(|| format!("cannot start {}", spec.program.display()))?;
         let pid = Pid::from_child(&child);
-        Ok(Self { name: spec.name, pid, stop: spec.stop, log, exited: watch_exit(child, pid) })
+        Ok(Self {
+            name: spec.name,
+            pid,
+            stop: spec.stop,
+            log,
+            exited: watch_exit(child, pid),
+        })
     }
 
     pub fn name(&self) -> &'static str {
@@ -207,7 +219,9 @@ fn spawn_on_lasting_thread(command: Command) -> std::io::Result<Child> {
     });
     let (answer, result) = mpsc::channel();
     let gone = |_| std::io::Error::other("the thread that starts processes has ended");
-    spawner.send((command, answer)).map_err(|_| std::io::Error::other("the thread that starts processes has ended"))?;
+    spawner
+        .send((command, answer))
+        .map_err(|_| std::io::Error::other("the thread that starts processes has ended"))?;
     result.recv().map_err(gone)?
 }
 
@@ -217,7 +231,11 @@ fn command_that_dies_with_us(spec: &Spec) -> Command {
     static SETPRIV_WORKS: OnceLock<bool> = OnceLock::new();
     let works = *SETPRIV_WORKS.get_or_init(|| {
         let mut probe = Command::new("setpriv");
-        probe.args(["--pdeathsig", "TERM", "--", "true"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        probe
+            .args(["--pdeathsig", "TERM", "--", "true"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         probe.status().is_ok_and(|status| status.success())
     });
     if !works {
@@ -233,12 +251,16 @@ fn command_that_dies_with_us(spec: &Spec) -> Command {
 /// The last lines of a log, as an indented block for an error message.
 pub fn log_tail(log: &Path) -> String {
     const LINES: usize = 20;
-    let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let text = std::fs::read(log)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default();
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     if lines.is_empty() {
         return format!("    ({} is empty)", log.display());
     }
-    let tail = lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("    | {line}\n"));
+    let tail = lines[lines.len().saturating_sub(LINES)..]
+        .iter()
+        .map(|line| format!("    | {line}\n"));
     format!("    the last lines of {}:\n{}", log.display(), tail.collect::<String>())
 }
 
@@ -270,7 +292,10 @@ mod tests {
         let (process, dir) = shell("echo the reason; exit 3", "ends");
         let error = process.failure().await.to_string();
         std::fs::remove_dir_all(dir).unwrap();
-        assert!(error.contains("ended with exit code 3") && error.contains("| the reason"), "{error}");
+        assert!(
+            error.contains("ended with exit code 3") && error.contains("| the reason"),
+            "{error}"
+        );
     }
 
     #[tokio::test]

@@ -26,7 +26,10 @@ where
             return Err(process.failure().await);
         }
         if start.elapsed() > patience {
-            bail!(process.error(&format!("{what} was not ready after {} s; its last answer: {last:#}", patience.as_secs())));
+            bail!(process.error(&format!(
+                "{what} was not ready after {} s; its last answer: {last:#}",
+                patience.as_secs()
+            )));
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::net::TcpListener;
 
 use crate::{
     Config, Info, Progress, Running, Runtime, Stack, bindings, database,
@@ -12,10 +12,11 @@ use crate::{
     functions::{self, Function, GATEWAY},
     info::{Cardlink, Tokens},
     keys::Keys,
-    layout::{Layout, write_private},
+    layout::{Layout, take_turns, write_private},
     leftovers::{self, Claim},
-    migrate, ports::Ports, postgres, postgrest,
-    proxy, ready, tick, workerd, wrangler,
+    migrate,
+    ports::Ports,
+    postgres, postgrest, proxy, ready, tick, workerd, wrangler,
 };
 
 /// Names a database that runs already, to use instead of the embedded one.
@@ -35,32 +36,36 @@ struct Starting {
 pub async fn start(config: Config, progress: Progress) -> Result<Stack> {
     let layout = Layout::new(&config.root, &config.name)?;
     let functions = functions::all(&config.root)?;
-    for function in &functions {
-        function.check_built()?;
-    }
     let swept = leftovers::sweep_ephemeral(&config.root);
     layout.create()?;
     let (claim, stopped) = Claim::take(&layout)?;
     if swept + stopped > 0 {
-        progress(&format!("stopped {} processes that an earlier, killed run had left", swept + stopped));
+        progress(&format!(
+            "stopped what an earlier, killed run had left (processes: {})",
+            swept + stopped
+        ));
     }
-    let mut running = Running {
-        layout: layout.clone(),
-        ephemeral: config.ephemeral,
-        tasks: JoinSet::new(),
-        workers: None,
-        postgrest: None,
-        postgres: None,
-        scratch: None,
-        claim: Some(claim),
-    };
-    let names: Vec<String> = functions.iter().map(|function| function.name.clone()).filter(|name| name != GATEWAY).collect();
+    copy_modules(&config, &layout, &functions)?;
+    let mut running = Running::new(layout.clone(), config.ephemeral, claim);
+    let names: Vec<String> = functions
+        .iter()
+        .map(|function| function.name.clone())
+        .filter(|name| name != GATEWAY)
+        .collect();
     let ports = Ports::choose(config.ports, &names)?;
     let keys = load_keys(&layout)?;
     let tokens = Tokens::mint(&keys)?;
     // Everything is on this machine: a proxy set in the environment must not be asked.
     let http = reqwest::Client::builder().no_proxy().build()?;
-    let starting = Starting { config, progress, functions, ports, keys, tokens, http };
+    let starting = Starting {
+        config,
+        progress,
+        functions,
+        ports,
+        keys,
+        tokens,
+        http,
+    };
     match starting.run(&mut running).await {
         Ok(info) => {
             let path = layout.stack_json();
@@ -75,11 +80,24 @@ pub async fn start(config: Config, progress: Progress) -> Result<Stack> {
     }
 }
 
+fn copy_modules(config: &Config, layout: &Layout, functions: &[Function]) -> Result<()> {
+    let _turn = take_turns(&config.root, || {})?;
+    for function in functions {
+        function.check_built()?;
+        function.copy_module(&layout.module(&function.name))?;
+    }
+    Ok(())
+}
+
 /// A data folder without its keys cannot be opened: its password is in them.
 fn load_keys(layout: &Layout) -> Result<Keys> {
     let (keys, data) = (layout.keys_json(), layout.postgres_data());
     if !keys.exists() && data.exists() {
-        bail!("{} is gone, and with it the password of {}: remove that folder to start over", keys.display(), data.display());
+        bail!(
+            "{} is gone, and with it the password of {}: remove that folder to start over",
+            keys.display(),
+            data.display()
+        );
     }
     Keys::load_or_create(&keys)
 }
@@ -116,19 +134,33 @@ impl Starting {
             mail_api_key: self.keys.mail_api_key.clone(),
         };
         let listener = listen(self.ports.sandbox).await?;
-        running.tasks.spawn(async move { sandbox::serve(listener, sandbox).await.context("the sandbox ended") });
+        running
+            .tasks
+            .spawn(async move { sandbox::serve(listener, sandbox).await.context("the sandbox ended") });
         let (listener, upstream) = (listen(self.ports.proxy).await?, self.postgrest());
-        running.tasks.spawn(async move { proxy::serve(listener, upstream).await.context("the proxy ended") });
+        running
+            .tasks
+            .spawn(async move { proxy::serve(listener, upstream).await.context("the proxy ended") });
         Ok(())
     }
 
     fn start_workers(&self, running: &mut Running) -> Result<()> {
         (self.progress)(&format!("starting the Workers under {}", self.config.runtime.name()));
-        let addresses = bindings::Addresses { proxy: local(self.ports.proxy), sandbox: self.sandbox() };
+        let addresses = bindings::Addresses {
+            proxy: local(self.ports.proxy),
+            sandbox: self.sandbox(),
+        };
         let mut bound = Vec::new();
         for function in &self.functions {
             let token = self.tokens.of(&function.name)?;
-            let vars = bindings::of(&function.name, &self.keys, &addresses, token, self.tokens.apikey(), self.config.test_clock);
+            let vars = bindings::of(
+                &function.name,
+                &self.keys,
+                &addresses,
+                token,
+                self.tokens.apikey(),
+                self.config.test_clock,
+            );
             bound.push((function.clone(), vars));
         }
         let spec = match self.config.runtime {
@@ -145,19 +177,7 @@ impl Starting {
             return self.use_database(running, url).await;
         }
         (self.progress)("starting Postgres");
-        let (layout, ephemeral) = (running.layout.clone(), self.config.ephemeral);
-        let installation = postgres::Installation::find(&layout)?;
-        if let (Some(claim), Some(path)) = (&mut running.claim, &installation.outside) {
-            claim.add_outside(path)?;
-        }
-        let password = self.keys.postgres_password.clone();
-        let installation = tokio::task::spawn_blocking(move || {
-            installation.init(&password, ephemeral)?;
-            anyhow::Ok(installation)
-        })
-        .await??;
-        let process = running.spawn(installation.server(self.ports.postgres, ephemeral))?;
-        postgres::open(running.postgres.insert(process), self.ports.postgres, &self.keys.postgres_password).await
+        postgres::start(running, self.ports.postgres, &self.keys.postgres_password).await
     }
 
     /// Somebody else's server. A throw-away stack makes a database of its own on it.
@@ -190,7 +210,9 @@ impl Starting {
         let mut client = database::connect(url).await?;
         // Hex: no quoting needed.
         let password = &self.keys.authenticator_password;
-        client.batch_execute(&format!("alter role authenticator login password '{password}'")).await?;
+        client
+            .batch_execute(&format!("alter role authenticator login password '{password}'"))
+            .await?;
         let input = DemoInput {
             site_url: self.gateway(),
             code_keys: self.keys.code_keys_json(),
@@ -268,5 +290,7 @@ fn local(port: u16) -> String {
 }
 
 async fn listen(port: u16) -> Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.with_context(|| format!("cannot listen on port {port}"))
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .with_context(|| format!("cannot listen on port {port}"))
 }

@@ -9,6 +9,11 @@ pub async fn every(period: Duration, gateway: String, jobs_secret: String, http:
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         clock.tick().await;
-        let _ = http.post(&url).bearer_auth(&jobs_secret).timeout(Duration::from_secs(60)).send().await;
+        let _ = http
+            .post(&url)
+            .bearer_auth(&jobs_secret)
+            .timeout(Duration::from_secs(60))
+            .send()
+            .await;
     }
 }

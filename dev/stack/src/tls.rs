@@ -35,7 +35,11 @@ impl Address {
     pub fn parse(url: &str) -> Result<Self> {
         // The key=value form of an address has no TLS options of ours: handed on as it is.
         let Some((base, query)) = url.split_once('?') else {
-            return Ok(Self { url: url.to_owned(), mode: Mode::Prefer, root: None });
+            return Ok(Self {
+                url: url.to_owned(),
+                mode: Mode::Prefer,
+                root: None,
+            });
         };
         let (mut mode, mut root, mut kept) = (Mode::Prefer, None, Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -54,7 +58,11 @@ impl Address {
             Mode::Prefer => {} // tokio-postgres's own default
             Mode::Encrypt | Mode::Verify => kept.push("sslmode=require".to_owned()),
         }
-        let url = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
+        let url = if kept.is_empty() {
+            base.to_owned()
+        } else {
+            format!("{base}?{}", kept.join("&"))
+        };
         Ok(Self { url, mode, root })
     }
 
@@ -70,9 +78,10 @@ pub fn connector(address: &Address) -> Result<Option<MakeRustlsConnect>> {
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let config = match (address.mode, &address.root) {
         (Mode::Plain, _) => return Ok(None),
-        (Mode::Prefer | Mode::Encrypt, None) => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))).with_no_client_auth()
-        }
+        (Mode::Prefer | Mode::Encrypt, None) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+            .with_no_client_auth(),
         (_, root) => builder.with_root_certificates(authorities(root.as_ref())?).with_no_client_auth(),
     };
     Ok(Some(MakeRustlsConnect::new(config)))
@@ -84,8 +93,7 @@ fn authorities(file: Option<&PathBuf>) -> Result<RootCertStore> {
         store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         return Ok(store);
     };
-    let certificates =
-        CertificateDer::pem_file_iter(file).with_context(|| format!("cannot read sslrootcert {}", file.display()))?;
+    let certificates = CertificateDer::pem_file_iter(file).with_context(|| format!("cannot read sslrootcert {}", file.display()))?;
     for certificate in certificates {
         store.add(certificate.with_context(|| format!("{} is not a PEM certificate", file.display()))?)?;
     }

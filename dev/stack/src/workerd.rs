@@ -1,10 +1,7 @@
 //! All Workers in one plain `workerd serve`: faster than `wrangler dev`, and what self-hosting runs. Every function
 //! also has a socket of its own.
 
-use std::{
-    fmt::Write,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
@@ -21,7 +18,7 @@ use crate::{
 pub fn prepare(layout: &Layout, functions: &[(Function, Vars)], ports: &Ports) -> Result<Spec> {
     let program = binary(layout)?;
     let path = layout.runtime().join("workerd.capnp");
-    let text = config(functions, ports, &layout.runtime())?;
+    let text = config(functions, ports)?;
     write_private(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(Spec {
         name: "workerd",
@@ -50,18 +47,29 @@ fn binary(layout: &Layout) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn config(functions: &[(Function, Vars)], ports: &Ports, from: &Path) -> Result<String> {
+fn config(functions: &[(Function, Vars)], ports: &Ports) -> Result<String> {
     let (mut services, mut sockets, mut workers) = (String::new(), String::new(), String::new());
     for (function, vars) in functions {
         let name = &function.name;
-        let port = if name == GATEWAY { Some(&ports.gateway) } else { ports.functions.get(name) };
+        let port = if name == GATEWAY {
+            Some(&ports.gateway)
+        } else {
+            ports.functions.get(name)
+        };
         let port = port.with_context(|| format!("no port for the function {name}"))?;
         writeln!(services, "    (name = \"{name}\", worker = .{}),", identifier(name))?;
-        writeln!(sockets, "    (name = \"{name}\", address = \"127.0.0.1:{port}\", http = (), service = \"{name}\"),")?;
+        writeln!(
+            sockets,
+            "    (name = \"{name}\", address = \"127.0.0.1:{port}\", http = (), service = \"{name}\"),"
+        )?;
         if let Some((_, folder)) = function.assets() {
-            writeln!(services, "    (name = \"{name}-assets\", disk = (path = {})),", text(&folder.display().to_string()))?;
+            writeln!(
+                services,
+                "    (name = \"{name}-assets\", disk = (path = {})),",
+                text(&folder.display().to_string())
+            )?;
         }
-        workers += &worker(function, vars, from)?;
+        workers += &worker(function, vars)?;
     }
     Ok(format!(
         "# Generated; every start writes it anew.\n\
@@ -73,8 +81,10 @@ fn config(functions: &[(Function, Vars)], ports: &Ports, from: &Path) -> Result<
     ))
 }
 
-fn worker(function: &Function, vars: &Vars, from: &Path) -> Result<String> {
-    let date = function.text("compatibility_date").with_context(|| format!("{}: no compatibility_date", function.name))?;
+fn worker(function: &Function, vars: &Vars) -> Result<String> {
+    let date = function
+        .text("compatibility_date")
+        .with_context(|| format!("{}: no compatibility_date", function.name))?;
     let mut bindings = String::new();
     for (name, value) in vars {
         writeln!(bindings, "    (name = \"{name}\", text = {}),", text(value))?;
@@ -91,18 +101,11 @@ fn worker(function: &Function, vars: &Vars, from: &Path) -> Result<String> {
          \x20   (name = \"index_bg.wasm\", wasm = embed {}),\n\
          \x20 ],\n  compatibilityDate = {},\n  bindings = [\n{bindings}  ],\n);\n",
         identifier(&function.name),
-        text(&relative(&function.script(), from)),
-        text(&relative(&function.wasm(), from)),
+        // Relative to the configuration, which lies beside the folder `workers`.
+        text(&format!("workers/{}/index.js", function.name)),
+        text(&format!("workers/{}/index_bg.wasm", function.name)),
         text(date),
     ))
-}
-
-/// Embedded files are named relative to the configuration: an absolute path would be looked up in the schema's folders.
-fn relative(path: &Path, from: &Path) -> String {
-    let common = path.components().zip(from.components()).take_while(|(a, b)| a == b).count();
-    let up = from.components().skip(common).map(|_| "..".to_owned());
-    let down = path.components().skip(common).map(|part| part.as_os_str().to_string_lossy().into_owned());
-    up.chain(down).collect::<Vec<_>>().join("/")
 }
 
 /// A string literal of the Cap'n Proto language.
@@ -134,11 +137,15 @@ fn identifier(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::functions::tests::function;
+    use crate::{functions::tests::function, ports::Wanted};
 
     fn ports() -> Ports {
-        let functions = [("jobs".to_owned(), 7)].into();
-        Ports { gateway: 1, postgres: 2, postgrest: 3, postgrest_admin: 4, proxy: 5, sandbox: 6, functions }
+        let jobs = ["jobs".to_owned()];
+        let wanted = Wanted {
+            any_free: true,
+            ..Wanted::default()
+        };
+        Ports::choose(wanted, &jobs).unwrap()
     }
 
     #[test]
@@ -146,13 +153,23 @@ mod tests {
         let gateway = "compatibility_date = \"2026-10-01\"\n[[services]]\nbinding = \"JOBS\"\nservice = \"lonieve-jobs\"\n";
         let functions = [
             (function(GATEWAY, gateway), Vars::new()),
-            (function("jobs", "compatibility_date = \"2026-10-01\""), Vars::from([("CODE_KEYS", "{\"k1\":\"a\\\\b\"}".to_owned())])),
+            (
+                function("jobs", "compatibility_date = \"2026-10-01\""),
+                Vars::from([("CODE_KEYS", "{\"k1\":\"a\\\\b\"}".to_owned())]),
+            ),
         ];
-        let config = config(&functions, &ports(), Path::new("/clone/.local/runtime")).unwrap();
+        let ports = ports();
+        let config = config(&functions, &ports).unwrap();
         for line in [
-            "(name = \"gateway\", address = \"127.0.0.1:1\", http = (), service = \"gateway\"),",
-            "(name = \"jobs\", address = \"127.0.0.1:7\", http = (), service = \"jobs\"),",
-            "(name = \"index.js\", esModule = embed \"../../functions/jobs/build/index.js\"),",
+            &format!(
+                "(name = \"gateway\", address = \"127.0.0.1:{}\", http = (), service = \"gateway\"),",
+                ports.gateway
+            ),
+            &format!(
+                "(name = \"jobs\", address = \"127.0.0.1:{}\", http = (), service = \"jobs\"),",
+                ports.functions["jobs"]
+            ),
+            "(name = \"index.js\", esModule = embed \"workers/jobs/index.js\"),",
             "(name = \"JOBS\", service = \"jobs\"),",
             "(name = \"CODE_KEYS\", text = \"{\\\"k1\\\":\\\"a\\\\\\\\b\\\"}\"),",
             "compatibilityDate = \"2026-10-01\",",
@@ -164,12 +181,7 @@ mod tests {
     #[test]
     fn a_function_without_a_port_is_an_error() {
         let functions = [(function("events", "compatibility_date = \"2026-10-01\""), Vars::new())];
-        assert!(config(&functions, &ports(), Path::new("/")).is_err());
-    }
-
-    #[test]
-    fn relative_paths_climb_to_the_common_folder() {
-        assert_eq!(relative(Path::new("/a/b/c.js"), Path::new("/a/x/y")), "../../b/c.js");
+        assert!(config(&functions, &ports()).is_err());
     }
 
     #[test]

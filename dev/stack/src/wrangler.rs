@@ -1,7 +1,10 @@
 //! All Workers in one `wrangler dev` session: the first configuration (the gateway) listens, the others are reached
 //! by service binding.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
@@ -29,7 +32,7 @@ pub fn prepare(layout: &Layout, functions: &[(Function, Vars)], port: u16) -> Re
     let mut args = vec!["--no-warnings".to_owned(), script.display().to_string(), "dev".to_owned()];
     for (function, vars) in functions {
         let path = layout.runtime().join(format!("{}.json", function.name));
-        let text = serde_json::to_string_pretty(&config(function, vars)?)?;
+        let text = serde_json::to_string_pretty(&config(function, vars, &layout.module(&function.name))?)?;
         write_private(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
         args.extend(["--config".to_owned(), path.display().to_string()]);
     }
@@ -55,16 +58,16 @@ pub fn prepare(layout: &Layout, functions: &[(Function, Vars)], port: u16) -> Re
 }
 
 /// The function's checked-in configuration, with its paths made absolute, nothing to build, and the values of this stack.
-fn config(function: &Function, vars: &Vars) -> Result<Value> {
+fn config(function: &Function, vars: &Vars, module: &Path) -> Result<Value> {
     let mut config = serde_json::to_value(&function.config)?;
     let fields = config.as_object_mut().context("wrangler.toml is no table")?;
     for key in ["build", "triggers", "dev", "workers_dev", "routes", "env"] {
         fields.remove(key);
     }
-    fields.insert("main".into(), json!(function.script()));
+    fields.insert("main".into(), json!(module.join("index.js")));
     // The script is bundled already (worker-build ran esbuild over it).
     fields.insert("no_bundle".into(), json!(true));
-    fields.insert("rules".into(), json!([{ "type": "CompiledWasm", "globs": ["**/*.wasm"], "fallthrough": true }]));
+    fields.insert("rules".into(), json!([{ "type": "CompiledWasm", "globs": ["index_bg.wasm"] }]));
     match function.assets() {
         Some((_, folder)) => fields["assets"]["directory"] = json!(folder),
         None => drop(fields.remove("assets")),
@@ -74,7 +77,7 @@ fn config(function: &Function, vars: &Vars) -> Result<Value> {
 }
 
 /// Everything wrangler keeps lies in the stack's folder: two stacks must not find each other's Workers in a shared registry.
-fn environment(layout: &Layout, home: &std::path::Path) -> Vec<(String, String)> {
+fn environment(layout: &Layout, home: &Path) -> Vec<(String, String)> {
     let mut path = vec![layout.node_modules().join(".bin")];
     path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     let path = std::env::join_paths(path).map(PathBuf::from).unwrap_or_default();
@@ -94,7 +97,11 @@ fn environment(layout: &Layout, home: &std::path::Path) -> Vec<(String, String)>
 
 /// Under wrangler every function is reached through the gateway.
 pub fn health_path(function: &str) -> String {
-    if function == GATEWAY { "/health".to_owned() } else { format!("/health/{function}") }
+    if function == GATEWAY {
+        "/health".to_owned()
+    } else {
+        format!("/health/{function}")
+    }
 }
 
 #[cfg(test)]
@@ -106,8 +113,13 @@ mod tests {
     fn a_generated_configuration_keeps_the_bindings_and_drops_what_only_a_deployment_needs() {
         let text = "name = \"lonieve-jobs\"\nmain = \"build/index.js\"\nworkers_dev = false\ncompatibility_date = \"2026-10-01\"\n\
             [build]\ncommand = \"x\"\n[triggers]\ncrons = [\"* * * * *\"]\n[[services]]\nbinding = \"A\"\nservice = \"lonieve-a\"\n";
-        let config = config(&function("jobs", text), &Vars::from([("JOBS_SECRET", "s".to_owned())])).unwrap();
-        assert_eq!(config["main"], "/clone/functions/jobs/build/index.js");
+        let config = config(
+            &function("jobs", text),
+            &Vars::from([("JOBS_SECRET", "s".to_owned())]),
+            Path::new("/stack/jobs"),
+        )
+        .unwrap();
+        assert_eq!(config["main"], "/stack/jobs/index.js");
         assert_eq!(config["services"][0]["service"], "lonieve-a");
         assert_eq!(config["vars"], json!({ "JOBS_SECRET": "s" }));
         assert_eq!(config["compatibility_date"], "2026-10-01");

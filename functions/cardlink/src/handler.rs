@@ -114,7 +114,13 @@ async fn notice_v2(config: &Config, request: &Incoming) -> Result<Response<Strin
     if outcome.wakes_jobs() {
         wake_jobs(config, &request.request_id);
     }
-    edge::json(StatusCode::OK, &Answer { outcome, request_id: &request.request_id })
+    edge::json(
+        StatusCode::OK,
+        &Answer {
+            outcome,
+            request_id: &request.request_id,
+        },
+    )
 }
 
 async fn settle(config: &Config, request: &Incoming, notice: &Verified) -> Result<Outcome, ApiError> {
@@ -128,7 +134,10 @@ async fn settle(config: &Config, request: &Incoming, notice: &Verified) -> Resul
         amount: notice.amount,
         currency: &notice.currency,
         signature_form: notice.form,
-        headers: LOGGED_HEADERS.iter().filter_map(|name| Some((*name, header_text(&request.headers, name, 300)?))).collect(),
+        headers: LOGGED_HEADERS
+            .iter()
+            .filter_map(|name| Some((*name, header_text(&request.headers, name, 300)?)))
+            .collect(),
         body: &notice.members,
         elapsed_ms: (edge::now() - request.now).num_milliseconds(),
     };

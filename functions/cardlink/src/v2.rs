@@ -57,7 +57,8 @@ pub struct Verified {
 /// Checks the signature over the strings as sent, then reads the members.
 pub fn verify(secret: &Secret, body: &[u8]) -> Result<Verified, Refusal> {
     let text = std::str::from_utf8(body).map_err(|_| Refusal::Malformed("body is not UTF-8"))?;
-    let Members(mut raw) = serde_json::from_str(text).map_err(|_| Refusal::Malformed("body is not a flat JSON object with each key once"))?;
+    let Members(mut raw) =
+        serde_json::from_str(text).map_err(|_| Refusal::Malformed("body is not a flat JSON object with each key once"))?;
     let given = match raw.remove("signature") {
         Some(Token::Text(given)) => given,
         _ => return Err(Refusal::InvalidSignature),
@@ -93,7 +94,10 @@ fn read(raw: &BTreeMap<String, Token>, form: SignatureForm) -> Result<Verified, 
 
 /// `key=value&key=value` + secret, the keys in byte order (equal to JavaScript's order for ASCII).
 fn signed_text(members: &BTreeMap<String, Token>, form: SignatureForm, secret: &Secret) -> String {
-    let pairs: Vec<String> = members.iter().map(|(key, token)| format!("{key}={}", token.printed(key, form))).collect();
+    let pairs: Vec<String> = members
+        .iter()
+        .map(|(key, token)| format!("{key}={}", token.printed(key, form)))
+        .collect();
     pairs.join("&") + secret.expose()
 }
 
@@ -136,7 +140,9 @@ impl Token {
     fn logged(&self) -> serde_json::Value {
         match self {
             // Numbers are logged as text: a log that rounds `75.00` to `75.0` could not be checked again. U+0000 cannot be stored.
-            Self::Number(text) | Self::Text(text) => serde_json::Value::String(text.chars().take(500).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect()),
+            Self::Number(text) | Self::Text(text) => {
+                serde_json::Value::String(text.chars().take(500).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect())
+            }
             Self::Word("null") => serde_json::Value::Null,
             Self::Word(word) => serde_json::Value::Bool(*word == "true"),
         }
@@ -243,12 +249,20 @@ mod tests {
             assert_eq!(outcome(&notice(token, digest)), Err(Refusal::InvalidSignature), "{token} {digest}");
         }
         let other = Secret::new("another").unwrap();
-        assert_eq!(verify(&other, notice("75.00", OVER_75_00).as_bytes()), Err(Refusal::InvalidSignature));
+        assert_eq!(
+            verify(&other, notice("75.00", OVER_75_00).as_bytes()),
+            Err(Refusal::InvalidSignature)
+        );
     }
 
     #[test]
     fn a_missing_signature_is_a_bad_one() {
-        for body in [r#"{"bill_id":"b","status":"PAID","amount":1,"currency":"USD"}"#, r#"{"signature":null}"#, r#"{"signature":5}"#, "{}"] {
+        for body in [
+            r#"{"bill_id":"b","status":"PAID","amount":1,"currency":"USD"}"#,
+            r#"{"signature":null}"#,
+            r#"{"signature":5}"#,
+            "{}",
+        ] {
             assert_eq!(outcome(body), Err(Refusal::InvalidSignature), "{body}");
         }
     }
@@ -256,9 +270,17 @@ mod tests {
     #[test]
     fn what_cannot_be_hashed_without_doubt_is_malformed() {
         for body in [
-            "", "[]", "5", "null", "{", "\"x\"",
-            &notice("{}", OVER_75_00), &notice("[75]", OVER_75_00),
-            r#"{"amount":1,"amount":2,"signature":"x"}"#, r#"{"ключ":1,"signature":"x"}"#, r#"{"a":"\ud800","signature":"x"}"#,
+            "",
+            "[]",
+            "5",
+            "null",
+            "{",
+            "\"x\"",
+            &notice("{}", OVER_75_00),
+            &notice("[75]", OVER_75_00),
+            r#"{"amount":1,"amount":2,"signature":"x"}"#,
+            r#"{"ключ":1,"signature":"x"}"#,
+            r#"{"a":"\ud800","signature":"x"}"#,
         ] {
             assert!(matches!(outcome(body), Err(Refusal::Malformed(_))), "{body}");
         }
@@ -269,7 +291,12 @@ mod tests {
 
     #[test]
     fn a_signed_notice_still_needs_its_members() {
-        assert!(outcome(&signed(r#""bill_id":"b","status":"PAID","amount":1,"currency":"USD","extra":true,"none":null"#)).is_ok());
+        assert!(
+            outcome(&signed(
+                r#""bill_id":"b","status":"PAID","amount":1,"currency":"USD","extra":true,"none":null"#
+            ))
+            .is_ok()
+        );
         for members in [
             r#""status":"PAID","amount":1,"currency":"USD""#,
             r#""bill_id":"","status":"PAID","amount":1,"currency":"USD""#,
@@ -287,7 +314,15 @@ mod tests {
 
     #[test]
     fn numbers_print_as_in_javascript() {
-        for (token, printed) in [("75.00", "75"), ("75.50", "75.5"), ("1e21", "1e+21"), ("-0", "0"), ("0.1", "0.1"), ("1E-7", "1e-7"), ("12345678901234567890", "12345678901234567000")] {
+        for (token, printed) in [
+            ("75.00", "75"),
+            ("75.50", "75.5"),
+            ("1e21", "1e+21"),
+            ("-0", "0"),
+            ("0.1", "0.1"),
+            ("1E-7", "1e-7"),
+            ("12345678901234567890", "12345678901234567000"),
+        ] {
             assert_eq!(as_javascript(token), printed);
         }
     }

@@ -21,5 +21,14 @@ impl Config {
 #[event(fetch)]
 async fn fetch(request: HttpRequest, env: Env, _ctx: Context) -> worker::Result<Response<String>> {
     let health_db = |config: &Config| Some(config.db.clone());
-    edge::serve("copilot", request, &env, handler::MAX_BODY, Config::from_bindings, health_db, handler::handle).await
+    edge::serve(
+        "copilot",
+        request,
+        &env,
+        handler::MAX_BODY,
+        Config::from_bindings,
+        health_db,
+        handler::handle,
+    )
+    .await
 }

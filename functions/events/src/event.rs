@@ -95,7 +95,10 @@ pub type Refusal = (Option<Uuid>, String);
 /// Reads and checks one event. `fresh_id` is used when the browser gave none.
 pub fn read(raw: &str, around: &Surroundings, fresh_id: Uuid) -> Result<Event, Refusal> {
     let value: Value = serde_json::from_str(raw).map_err(|_| (None, "not_json".to_owned()))?;
-    let named_id = value.get("event_id").and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok());
+    let named_id = value
+        .get("event_id")
+        .and_then(Value::as_str)
+        .and_then(|id| Uuid::parse_str(id).ok());
     check(value, around, named_id, fresh_id).map_err(|reason| (named_id, reason))
 }
 
@@ -154,7 +157,9 @@ fn check_type(event_type: &str) -> Result<(), String> {
 /// `sent_at` where it is believable; a clock that runs ahead is taken as now.
 fn occurred_at(sent_at: Option<&str>, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
     let Some(text) = sent_at else { return Ok(now) };
-    let sent = DateTime::parse_from_rfc3339(text).map_err(|_| "invalid_sent_at")?.with_timezone(&Utc);
+    let sent = DateTime::parse_from_rfc3339(text)
+        .map_err(|_| "invalid_sent_at")?
+        .with_timezone(&Utc);
     if now.signed_duration_since(sent) > MAX_AGE {
         return Err("too_old".into());
     }
@@ -171,7 +176,9 @@ fn text(field: &str, value: Option<String>, limit: usize) -> Result<Option<Strin
 
 /// A path (`/product/1`) or an absolute http(s) address, without its fragment: fragments carry order tokens.
 fn address(field: &str, value: Option<String>) -> Result<Option<String>, String> {
-    let Some(value) = text(field, value, MAX_URL)? else { return Ok(None) };
+    let Some(value) = text(field, value, MAX_URL)? else {
+        return Ok(None);
+    };
     let web = ["/", "http://", "https://"].iter().any(|start| value.starts_with(start));
     if !web {
         return Err(format!("invalid_{field}"));
@@ -221,8 +228,18 @@ fn holds_nul(value: &Value) -> bool {
 /// Names the first member whose type is wrong.
 fn wrong_type(value: &Value) -> String {
     let texts = [
-        "event_type", "session_id", "visitor_id", "event_id", "sent_at", "url", "referrer", "utm_source", "utm_medium", "utm_campaign",
-        "utm_content", "utm_term",
+        "event_type",
+        "session_id",
+        "visitor_id",
+        "event_id",
+        "sent_at",
+        "url",
+        "referrer",
+        "utm_source",
+        "utm_medium",
+        "utm_campaign",
+        "utm_content",
+        "utm_term",
     ];
     let integers = ["session_duration", "page_duration", "scroll_depth"];
     let member = |name: &str| value.get(name).filter(|v| !v.is_null());
@@ -239,7 +256,11 @@ mod tests {
     use serde_json::json;
 
     fn around() -> Surroundings {
-        Surroundings { now: "2026-01-15T12:00:00Z".parse().unwrap(), session_cookie: None, visitor_cookie: None }
+        Surroundings {
+            now: "2026-01-15T12:00:00Z".parse().unwrap(),
+            session_cookie: None,
+            visitor_cookie: None,
+        }
     }
 
     fn verdict(value: Value) -> Result<Event, String> {
@@ -262,14 +283,21 @@ mod tests {
 
     #[test]
     fn every_type_is_placed() {
-        for name in BROWSER_TYPES.iter().chain(&["x_a", "x_gift_opened_2", &format!("x_{}", "a".repeat(40))]) {
+        for name in BROWSER_TYPES
+            .iter()
+            .chain(&["x_a", "x_gift_opened_2", &format!("x_{}", "a".repeat(40))])
+        {
             assert!(verdict(with("event_type", json!(name))).is_ok(), "{name}");
         }
         for name in SERVER_TYPES {
             assert_eq!(verdict(with("event_type", json!(name))).unwrap_err(), "server_only_type");
         }
         for name in ["x_", "x_A", "X_a", "page-view", "purchase", &format!("x_{}", "a".repeat(41))] {
-            assert_eq!(verdict(with("event_type", json!(name))).unwrap_err(), "unknown_event_type", "{name}");
+            assert_eq!(
+                verdict(with("event_type", json!(name))).unwrap_err(),
+                "unknown_event_type",
+                "{name}"
+            );
         }
         assert_eq!(BROWSER_TYPES.len() + SERVER_TYPES.len(), 16);
     }
@@ -306,14 +334,21 @@ mod tests {
     #[test]
     fn the_time_is_believed_within_a_week_and_never_in_the_future() {
         let at = |text: &str| verdict(with("sent_at", json!(text))).unwrap().created_at;
-        assert_eq!(at("2026-01-15T13:00:00+02:00"), "2026-01-15T11:00:00Z".parse::<DateTime<Utc>>().unwrap());
+        assert_eq!(
+            at("2026-01-15T13:00:00+02:00"),
+            "2026-01-15T11:00:00Z".parse::<DateTime<Utc>>().unwrap()
+        );
         assert_eq!(at("2026-01-08T12:00:00Z"), "2026-01-08T12:00:00Z".parse::<DateTime<Utc>>().unwrap());
         assert_eq!(at("2027-01-01T00:00:00Z"), around().now);
     }
 
     #[test]
     fn cookies_fill_in_and_body_values_win() {
-        let around = Surroundings { session_cookie: Some("c".into()), visitor_cookie: Some("v".into()), ..around() };
+        let around = Surroundings {
+            session_cookie: Some("c".into()),
+            visitor_cookie: Some("v".into()),
+            ..around()
+        };
         let event = read(r#"{"event_type":"page_view"}"#, &around, Uuid::nil()).unwrap();
         assert_eq!((event.session_id.as_str(), event.visitor_id.as_deref()), ("c", Some("v")));
         let event = read(r#"{"event_type":"page_view","session_id":"b"}"#, &around, Uuid::nil()).unwrap();
@@ -331,7 +366,10 @@ mod tests {
         let id = Uuid::from_u128(5);
         let raw = json!({"event_id": id, "event_type": "nope", "session_id": "s"}).to_string();
         assert_eq!(read(&raw, &around(), Uuid::nil()), Err((Some(id), "unknown_event_type".into())));
-        assert_eq!(read(r#"{"event_type":"\ud800"}"#, &around(), Uuid::nil()), Err((None, "not_json".into())));
+        assert_eq!(
+            read(r#"{"event_type":"\ud800"}"#, &around(), Uuid::nil()),
+            Err((None, "not_json".into()))
+        );
     }
 
     proptest! {

@@ -88,7 +88,11 @@ pub async fn handle(config: Config, request: Incoming) -> Result<Response<String
         .into_iter()
         .map(|verdict| verdict.or_else(|| stored.next()).ok_or(Code::InternalError))
         .collect::<Result<_, _>>()?;
-    if single { answer_single(results) } else { edge::json(StatusCode::OK, &BatchAnswer { success: true, results }) }
+    if single {
+        answer_single(results)
+    } else {
+        edge::json(StatusCode::OK, &BatchAnswer { success: true, results })
+    }
 }
 
 /// The events of a body as raw JSON, and whether it was a single one.
@@ -127,7 +131,11 @@ async fn store(config: &Config, request: &Incoming, events: &[Event]) -> Result<
         Ingested::UnknownTenant => Err(Code::UnknownTenant.into()),
         Ingested::Ok { results } if results.len() == events.len() => Ok(results
             .into_iter()
-            .map(|r| EventResult { event_id: Some(r.event_id), status: r.status, reason: r.reason })
+            .map(|r| EventResult {
+                event_id: Some(r.event_id),
+                status: r.status,
+                reason: r.reason,
+            })
             .collect()),
         Ingested::Ok { .. } => Err(ApiError::new(Code::InternalError).detail("ingest_events gave another number of verdicts")),
     }
@@ -135,9 +143,11 @@ async fn store(config: &Config, request: &Incoming, events: &[Event]) -> Result<
 
 fn answer_single(results: Vec<EventResult>) -> Result<Response<String>, ApiError> {
     match results.into_iter().next() {
-        Some(EventResult { event_id: Some(event_id), status: Verdict::Stored | Verdict::Duplicate, .. }) => {
-            edge::json(StatusCode::OK, &SingleAnswer { success: true, event_id })
-        }
+        Some(EventResult {
+            event_id: Some(event_id),
+            status: Verdict::Stored | Verdict::Duplicate,
+            ..
+        }) => edge::json(StatusCode::OK, &SingleAnswer { success: true, event_id }),
         Some(EventResult { reason: Some(reason), .. }) => Err(ApiError::new(Code::EventRejected).field("event", reason)),
         _ => Err(Code::InternalError.into()),
     }

@@ -46,6 +46,10 @@ pub enum Verdict {
 
 impl EventResult {
     pub fn rejected(event_id: Option<Uuid>, reason: impl Into<String>) -> Self {
-        Self { event_id, status: Verdict::Rejected, reason: Some(reason.into()) }
+        Self {
+            event_id,
+            status: Verdict::Rejected,
+            reason: Some(reason.into()),
+        }
     }
 }

@@ -8,13 +8,25 @@ use worker::{Env, Method, Request, RequestInit, Response};
 const CONTENT_SECURITY_POLICY: &str =
     "default-src 'self'; img-src 'self' data: https:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
 
+/// Pages that show an order, or what a person typed in: their address goes to nobody.
+const PRIVATE_PAGES: [&str; 4] = ["pending.html", "success.html", "staff.html", "thank-you.html"];
+const NOT_FOUND_PAGE: &str = "404.html";
+
 pub async fn serve(request: &Request, env: &Env, file: &str) -> Result<Response, ApiError> {
-    let broken = |error: worker::Error| ApiError::new(Code::InternalError).detail(format_args!("assets: {error}"));
     let found = fetch(request, env, file).await.map_err(broken)?;
     if found.status_code() == 404 {
         return Err(Code::NotFound.into());
     }
     with_page_headers(found, file).map_err(broken)
+}
+
+/// The page that says that there is no such page.
+pub async fn not_found(request: &Request, env: &Env) -> Result<Response, ApiError> {
+    Ok(serve(request, env, NOT_FOUND_PAGE).await?.with_status(404))
+}
+
+fn broken(error: worker::Error) -> ApiError {
+    ApiError::new(Code::InternalError).detail(format_args!("assets: {error}"))
 }
 
 async fn fetch(request: &Request, env: &Env, file: &str) -> worker::Result<Response> {
@@ -23,7 +35,10 @@ async fn fetch(request: &Request, env: &Env, file: &str) -> worker::Result<Respo
     url.set_query(None);
     let mut init = RequestInit::new();
     init.with_method(Method::Get);
-    env.assets("ASSETS")?.fetch_request(Request::new_with_init(url.as_str(), &init)?).await?.try_into()
+    env.assets("ASSETS")?
+        .fetch_request(Request::new_with_init(url.as_str(), &init)?)
+        .await?
+        .try_into()
 }
 
 /// The same status and body under headers of our own: what the store sends has none that a page needs.
@@ -34,10 +49,26 @@ fn with_page_headers(mut found: Response, file: &str) -> worker::Result<Response
     headers.set("content-type", content_type(file))?;
     headers.set("content-security-policy", CONTENT_SECURITY_POLICY)?;
     headers.set("x-content-type-options", "nosniff")?;
-    // Order pages carry the order's token in the fragment and its id in the query: neither may leave in a Referer.
-    headers.set("referrer-policy", "no-referrer")?;
-    headers.set("cache-control", if file.ends_with(".html") { "no-cache" } else { "public, max-age=300" })?;
+    headers.set("referrer-policy", referrer_policy(file))?;
+    headers.set(
+        "cache-control",
+        if file.ends_with(".html") {
+            "no-cache"
+        } else {
+            "public, max-age=300"
+        },
+    )?;
     Ok(response)
+}
+
+/// Order pages carry the order's id in the query and its token, for a moment, in the fragment: nothing of it may leave in a Referer.
+/// The other pages tell other sites no more than the shop's name, and the shop itself where a shopper came from.
+fn referrer_policy(file: &str) -> &'static str {
+    if PRIVATE_PAGES.contains(&file) {
+        "no-referrer"
+    } else {
+        "strict-origin-when-cross-origin"
+    }
 }
 
 /// By the file's ending; what is unknown is downloaded, not shown.
@@ -50,6 +81,7 @@ pub fn content_type(file: &str) -> &'static str {
         "svg" => "image/svg+xml",
         "png" => "image/png",
         "webp" => "image/webp",
+        "woff2" => "font/woff2",
         "ico" => "image/x-icon",
         "txt" => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
@@ -58,12 +90,20 @@ pub fn content_type(file: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::content_type;
+    use super::*;
 
     #[test]
     fn endings_name_the_content_type() {
         assert_eq!(content_type("index.html"), "text/html; charset=utf-8");
         assert_eq!(content_type("css/shop.css"), "text/css; charset=utf-8");
         assert_eq!(content_type("file.exe"), "application/octet-stream");
+    }
+
+    #[test]
+    fn the_address_of_an_order_page_goes_to_nobody() {
+        for page in PRIVATE_PAGES {
+            assert_eq!(referrer_policy(page), "no-referrer");
+        }
+        assert_eq!(referrer_policy("checkout.html"), "strict-origin-when-cross-origin");
     }
 }

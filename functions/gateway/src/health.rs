@@ -21,7 +21,10 @@ thread_local! {
 }
 
 pub fn own(_request: &Request) -> Result<Response, ApiError> {
-    json_text(200, json!({"status": "ok", "function": "gateway", "version": env!("CARGO_PKG_VERSION")}).to_string())
+    json_text(
+        200,
+        json!({"status": "ok", "function": "gateway", "version": env!("CARGO_PKG_VERSION")}).to_string(),
+    )
 }
 
 pub async fn of(env: &Env, function: Function, request_id: &str) -> Result<Response, ApiError> {

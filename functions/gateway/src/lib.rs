@@ -8,7 +8,7 @@ mod handler;
 mod health;
 mod routes;
 
-use shared::edge::{self, LogLine};
+use shared::edge::{self, LogLine, REQUEST_ID};
 use shared::error::{ApiError, Level};
 use worker::{Context, Env, Request, Response, event};
 
@@ -21,14 +21,20 @@ async fn fetch(request: Request, env: Env, _ctx: Context) -> worker::Result<Resp
         Ok(response) => Ok(response),
         Err(error) => {
             log(&error, &request_id, &method, &path, (edge::now() - started).num_milliseconds());
-            error.response(&request_id).try_into()
+            let mut response: Response = error.response(&request_id).try_into()?;
+            response.headers_mut().set(REQUEST_ID, &request_id)?;
+            Ok(response)
         }
     }
 }
 
 /// Requests that a function answers are logged there; here only what the gateway itself refuses.
 fn log(error: &ApiError, request_id: &str, method: &str, path: &str, ms: i64) {
-    let level = if error.code.level() == Level::Info { Level::Info } else { Level::Error };
+    let level = if error.code.level() == Level::Info {
+        Level::Info
+    } else {
+        Level::Error
+    };
     let route: String = path.split('/').take(3).collect::<Vec<_>>().join("/");
     edge::log(&LogLine {
         level,

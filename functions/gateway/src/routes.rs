@@ -13,7 +13,15 @@ pub enum Function {
 }
 
 impl Function {
-    pub const ALL: [Self; 7] = [Self::Events, Self::Orders, Self::Cardlink, Self::Jobs, Self::Leads, Self::Copilot, Self::Admin];
+    pub const ALL: [Self; 7] = [
+        Self::Events,
+        Self::Orders,
+        Self::Cardlink,
+        Self::Jobs,
+        Self::Leads,
+        Self::Copilot,
+        Self::Admin,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -63,7 +71,12 @@ pub fn route(path: &str) -> Route {
         ["api", "admin", _, ..] => Route::To(Function::Admin),
         ["api", ..] => Route::NotFound,
         ["health"] => Route::Health,
-        ["health", name] => Function::ALL.into_iter().find(|f| f.name() == *name).map_or(Route::NotFound, Route::HealthOf),
+        // One page for every product: its script reads the id from the address.
+        ["product", _] => Route::Asset("product.html".into()),
+        ["health", name] => Function::ALL
+            .into_iter()
+            .find(|f| f.name() == *name)
+            .map_or(Route::NotFound, Route::HealthOf),
         _ => asset(path),
     }
 }
@@ -119,7 +132,21 @@ mod tests {
         assert_eq!(route("/"), Route::Asset("index.html".into()));
         assert_eq!(route("/pending"), Route::Asset("pending.html".into()));
         assert_eq!(route("/css/shop.css"), Route::Asset("css/shop.css".into()));
-        for path in ["/..", "/../secret", "/a//b", "/.env", "/css/.git/config", "/%2e%2e/x", "/a b", "/x/"] {
+        assert_eq!(
+            route("/product/00000000-0000-4000-8000-000000000101"),
+            Route::Asset("product.html".into())
+        );
+        assert_eq!(route("/product"), Route::Asset("product.html".into()));
+        for path in [
+            "/..",
+            "/../secret",
+            "/a//b",
+            "/.env",
+            "/css/.git/config",
+            "/%2e%2e/x",
+            "/a b",
+            "/x/",
+        ] {
             assert_eq!(route(path), Route::NotFound, "{path}");
         }
     }

@@ -53,7 +53,11 @@ struct Expired {
 }
 
 enum Poll {
-    Paid { raw_status: String, amount: Amount, currency: String },
+    Paid {
+        raw_status: String,
+        amount: Amount,
+        currency: String,
+    },
     Unpaid,
     Unknown,
 }
@@ -68,7 +72,14 @@ pub async fn run(config: &Config, now: DateTime<Utc>) -> Result<Report, ApiError
             None => Poll::Unpaid,
         };
         match (poll, &order.bill_id) {
-            (Poll::Paid { raw_status, amount, currency }, Some(bill_id)) => {
+            (
+                Poll::Paid {
+                    raw_status,
+                    amount,
+                    currency,
+                },
+                Some(bill_id),
+            ) => {
                 let notice = json!({
                     "source": "cardlink", "provider_api": "v2", "origin": "poll", "bill_id": bill_id, "status": BillStatus::Paid,
                     "raw_status": raw_status, "amount": amount, "currency": currency, "headers": {}, "body": {}, "elapsed_ms": 0, "now": now,
@@ -95,12 +106,17 @@ async fn poll(config: &Config, order: &Due, bill_id: &str) -> Poll {
 
 async fn poll_v2(config: &Config, order: &Due, bill_id: &str) -> Poll {
     let url = format!("{}/bill/status?bill_id={}", config.cardlink_url, encode(bill_id));
-    let Ok(answer) = config.outgoing.get(&url, config.cardlink_token.expose(), TIMEOUT).await else { return Poll::Unknown };
+    let Ok(answer) = config.outgoing.get(&url, config.cardlink_token.expose(), TIMEOUT).await else {
+        return Poll::Unknown;
+    };
     // The provider does not know the bill: nobody can have paid it.
     if answer.status == 404 {
         return Poll::Unpaid;
     }
-    match answer.json::<BillStatusV2>().filter(|status| answer.is_success() && status.bill_id == bill_id) {
+    match answer
+        .json::<BillStatusV2>()
+        .filter(|status| answer.is_success() && status.bill_id == bill_id)
+    {
         None => Poll::Unknown,
         Some(status) if BillStatus::from_v2(&status.status) == BillStatus::Paid => Poll::Paid {
             raw_status: status.status,
@@ -115,7 +131,13 @@ async fn poll_v2(config: &Config, order: &Due, bill_id: &str) -> Poll {
 /// Percent-encodes a query value.
 fn encode(text: &str) -> String {
     text.bytes()
-        .map(|b| if b.is_ascii_alphanumeric() || b"-._~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .map(|b| {
+            if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
         .collect()
 }
 

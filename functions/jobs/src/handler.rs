@@ -47,7 +47,9 @@ struct Answer<'a> {
 }
 
 pub async fn handle(config: Config, request: Incoming) -> Result<Response<String>, ApiError> {
-    let Some(name) = request.path.strip_prefix("/api/jobs/run/") else { return Err(Code::NotFound.into()) };
+    let Some(name) = request.path.strip_prefix("/api/jobs/run/") else {
+        return Err(Code::NotFound.into());
+    };
     if request.method != Method::POST {
         return Err(ApiError::method_not_allowed("POST"));
     }
@@ -57,9 +59,18 @@ pub async fn handle(config: Config, request: Incoming) -> Result<Response<String
     let now = clock(&config, &request)?;
     let report = match name {
         "tick" => tick(config, now).await?,
-        "outbox" => Report { outbox: Some(outbox::run(&config, now).await?), ..Report::default() },
-        "expire_orders" => Report { expiry: Some(expiry::run(&config, now).await?), ..Report::default() },
-        "fulfil_waiting" => Report { waiting: Some(fulfil_waiting(&config, now).await?), ..Report::default() },
+        "outbox" => Report {
+            outbox: Some(outbox::run(&config, now).await?),
+            ..Report::default()
+        },
+        "expire_orders" => Report {
+            expiry: Some(expiry::run(&config, now).await?),
+            ..Report::default()
+        },
+        "fulfil_waiting" => Report {
+            waiting: Some(fulfil_waiting(&config, now).await?),
+            ..Report::default()
+        },
         _ => return Err(Code::JobNotFound.into()),
     };
     edge::json(StatusCode::OK, &Answer { job: name, report })

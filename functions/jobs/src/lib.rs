@@ -38,7 +38,9 @@ impl Config {
         Ok(Self {
             db: bindings.db()?,
             jobs_secret: bindings.secret("JOBS_SECRET")?,
-            code_keys: bindings.parsed("CODE_KEYS", "{\"kid\": \"<base64 of 32 bytes>\"}", |json| CodeKeys::parse(json, None).ok())?,
+            code_keys: bindings.parsed("CODE_KEYS", "{\"kid\": \"<base64 of 32 bytes>\"}", |json| {
+                CodeKeys::parse(json, None).ok()
+            })?,
             token_key: bindings.parsed("ORDER_TOKEN_KEY", "base64 of at least 32 bytes", OrderTokenKey::parse)?,
             cardlink_api: bindings.parsed("CARDLINK_API", "v2", Api::parse)?,
             cardlink_url: bindings.required("CARDLINK_URL")?.trim_end_matches('/').to_owned(),
@@ -53,7 +55,16 @@ impl Config {
 #[event(fetch)]
 async fn fetch(request: HttpRequest, env: Env, _ctx: Context) -> worker::Result<Response<String>> {
     let health_db = |config: &Config| Some(config.db.clone());
-    edge::serve("jobs", request, &env, handler::MAX_BODY, Config::from_bindings, health_db, handler::handle).await
+    edge::serve(
+        "jobs",
+        request,
+        &env,
+        handler::MAX_BODY,
+        Config::from_bindings,
+        health_db,
+        handler::handle,
+    )
+    .await
 }
 
 #[event(scheduled)]

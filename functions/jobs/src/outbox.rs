@@ -18,7 +18,7 @@ use shared::postgrest::Rpc;
 use uuid::Uuid;
 
 use crate::Config;
-use crate::mail::{self, Delivery, Mail, MailRow};
+use crate::mail::{self, Delivery, Mail, MailRow, Renderer};
 
 const BATCH: u32 = 10;
 /// Batches in one run: 3 x (10 mails + 3 calls) stays below the 50 subrequests a Worker may make.
@@ -81,7 +81,10 @@ struct FinishedRow {
 pub async fn run(config: &Config, now: DateTime<Utc>) -> Result<Report, ApiError> {
     let mut report = Report::default();
     for _ in 0..ROUNDS {
-        let claimed: Claimed = config.db.call(CLAIM_OUTBOX, &json!({"limit": BATCH, "lease_s": LEASE_S, "now": now})).await?;
+        let claimed: Claimed = config
+            .db
+            .call(CLAIM_OUTBOX, &json!({"limit": BATCH, "lease_s": LEASE_S, "now": now}))
+            .await?;
         if claimed.rows.is_empty() {
             break;
         }
@@ -100,14 +103,22 @@ pub async fn run(config: &Config, now: DateTime<Utc>) -> Result<Report, ApiError
 async fn send_batch(config: &Config, rows: &[MailRow], now: DateTime<Utc>) -> Result<Finished, ApiError> {
     let mut finished = Vec::new();
     let mut mails = Vec::new();
+    let renderer = Renderer {
+        code_keys: &config.code_keys,
+        token_key: &config.token_key,
+        from: config.mail.from(),
+    };
     for row in rows {
-        match mail::render(config, row) {
+        match mail::render(&renderer, row) {
             Ok(mail) => mails.push((row.id, mail)),
             // Cannot get better by itself: somebody has to look at it.
             Err(problem) => finished.push(FinishedRow::failed(row.id, "dead", problem, None)),
         }
     }
-    let begin: Vec<_> = mails.iter().map(|(id, mail)| json!({"id": id, "payload_hash": config.token_key.payload_hash(mail.body.as_bytes())})).collect();
+    let begin: Vec<_> = mails
+        .iter()
+        .map(|(id, mail)| json!({"id": id, "payload_hash": config.token_key.payload_hash(mail.body.as_bytes())}))
+        .collect();
     if !begin.is_empty() {
         let begun: Begun = config.db.call(BEGIN_OUTBOX, &json!({"rows": begin, "now": now})).await?;
         let may_send = |id: &Uuid| begun.rows.iter().any(|row| row.id == *id && row.outcome == Begin::Send);
@@ -116,7 +127,11 @@ async fn send_batch(config: &Config, rows: &[MailRow], now: DateTime<Utc>) -> Re
         }
     }
     if finished.is_empty() {
-        return Ok(Finished { sent: 0, retried: 0, dead: 0 });
+        return Ok(Finished {
+            sent: 0,
+            retried: 0,
+            dead: 0,
+        });
     }
     Ok(config.db.call(FINISH_OUTBOX, &json!({"rows": finished, "now": now})).await?)
 }
@@ -126,16 +141,34 @@ async fn send_one(config: &Config, id: Uuid, mail: &Mail) -> FinishedRow {
     let delivery = config.mail.send(&config.outgoing, id, mail).await;
     let duration_ms = Some((edge::now() - started).num_milliseconds());
     match delivery {
-        Delivery::Sent { provider_id } => {
-            FinishedRow { id, outcome: "sent", error: None, provider_id, retry_after_s: None, duration_ms }
-        }
-        Delivery::Retry { error, after_s } => FinishedRow { duration_ms, ..FinishedRow::failed(id, "retry", error, after_s) },
-        Delivery::Refused { error } => FinishedRow { duration_ms, ..FinishedRow::failed(id, "dead", error, None) },
+        Delivery::Sent { provider_id } => FinishedRow {
+            id,
+            outcome: "sent",
+            error: None,
+            provider_id,
+            retry_after_s: None,
+            duration_ms,
+        },
+        Delivery::Retry { error, after_s } => FinishedRow {
+            duration_ms,
+            ..FinishedRow::failed(id, "retry", error, after_s)
+        },
+        Delivery::Refused { error } => FinishedRow {
+            duration_ms,
+            ..FinishedRow::failed(id, "dead", error, None)
+        },
     }
 }
 
 impl FinishedRow {
     fn failed(id: Uuid, outcome: &'static str, error: String, retry_after_s: Option<u32>) -> Self {
-        Self { id, outcome, error: Some(error), provider_id: None, retry_after_s, duration_ms: None }
+        Self {
+            id,
+            outcome,
+            error: Some(error),
+            provider_id: None,
+            retry_after_s,
+            duration_ms: None,
+        }
     }
 }

@@ -87,26 +87,44 @@ impl Cart {
         let text = std::str::from_utf8(body).map_err(|_| Code::InvalidJson)?;
         // First only whether it is JSON at all, then whether it is an object with each member once.
         let raw: &RawValue = serde_json::from_str(text).map_err(|_| Code::InvalidJson)?;
-        let body: Body =
-            serde_json::from_str(raw.get()).map_err(|_| ApiError::new(Code::InvalidRequest).field("body", "must be an object with each field once"))?;
+        let body: Body = serde_json::from_str(raw.get())
+            .map_err(|_| ApiError::new(Code::InvalidRequest).field("body", "must be an object with each field once"))?;
         Self::check(body)
     }
 
     fn check(body: Body) -> Result<Self, ApiError> {
         let mut problems = Problems::default();
         let p = &mut problems;
-        let product_id = required(p, "productId", body.product_id, "must be a UUID", |raw| string(raw)?.parse::<Uuid>().ok());
-        let nominal = required(p, "nominal", body.nominal, "must be an amount above 0 with at most two decimals", amount);
+        let product_id = required(p, "productId", body.product_id, "must be a UUID", |raw| {
+            string(raw)?.parse::<Uuid>().ok()
+        });
+        let nominal = required(
+            p,
+            "nominal",
+            body.nominal,
+            "must be an amount above 0 with at most two decimals",
+            amount,
+        );
         let quantity = optional(p, "quantity", body.quantity, "must be a whole number from 1 to 20", |raw| {
             raw.parse::<u32>().ok().filter(|n| (1..=MAX_QUANTITY).contains(n))
         });
-        let price = optional(p, "price", body.price, "must be an amount above 0 with at most two decimals", amount);
+        let price = optional(
+            p,
+            "price",
+            body.price,
+            "must be an amount above 0 with at most two decimals",
+            amount,
+        );
         let currency = optional(p, "currency", body.currency, "must be three letters such as USD", |raw| {
-            string(raw).map(|c| c.to_ascii_uppercase()).filter(|c| c.len() == 3 && c.bytes().all(|b| b.is_ascii_uppercase()))
+            string(raw)
+                .map(|c| c.to_ascii_uppercase())
+                .filter(|c| c.len() == 3 && c.bytes().all(|b| b.is_ascii_uppercase()))
         });
         let delivery_type = required(p, "deliveryType", body.delivery_type, "must be \"myself\" or \"gift\"", enumeration);
         let locale = optional(p, "locale", body.locale, "must be \"en\" or \"ru\"", enumeration);
-        let utm = optional(p, "utm", body.utm, "must be an object of texts", |raw| serde_json::from_str::<Utm>(raw).ok());
+        let utm = optional(p, "utm", body.utm, "must be an object of texts", |raw| {
+            serde_json::from_str::<Utm>(raw).ok()
+        });
         let email = email(p, "email", body.email);
         let recipient_email = email_of_recipient(p, delivery_type, body.recipient_email);
         let gift_message = text(p, "giftMessage", body.gift_message, 500);
@@ -180,7 +198,11 @@ fn email(p: &mut Problems, field: &str, raw: Option<&RawValue>) -> Option<String
 
 fn email_of_recipient(p: &mut Problems, delivery: Option<DeliveryType>, raw: Option<&RawValue>) -> Option<String> {
     // Without a gift the field means nothing; it is not stored.
-    if delivery == Some(DeliveryType::Gift) { email(p, "recipientEmail", raw) } else { None }
+    if delivery == Some(DeliveryType::Gift) {
+        email(p, "recipientEmail", raw)
+    } else {
+        None
+    }
 }
 
 fn check_utm(p: &mut Problems, utm: Utm) -> Utm {
@@ -195,9 +217,15 @@ fn check_utm(p: &mut Problems, utm: Utm) -> Utm {
 
 /// `Idempotency-Key`: 1 to 255 visible ASCII characters, when there is one.
 pub fn idempotency_key(headers: &http::HeaderMap) -> Result<Option<String>, ApiError> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let text = value.to_str().ok().filter(|text| (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()));
-    text.map(|text| Some(text.to_owned())).ok_or_else(|| Code::InvalidIdempotencyKey.into())
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let text = value
+        .to_str()
+        .ok()
+        .filter(|text| (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()));
+    text.map(|text| Some(text.to_owned()))
+        .ok_or_else(|| Code::InvalidIdempotencyKey.into())
 }
 
 #[cfg(test)]
@@ -222,8 +250,14 @@ mod tests {
     #[test]
     fn the_documented_request_is_accepted() {
         let cart = read(&with("recipientEmail", Value::Null)).unwrap();
-        assert_eq!((cart.email.as_str(), cart.quantity, cart.nominal.to_string().as_str()), ("buyer@example.com", 1, "50.00"));
-        assert_eq!((cart.locale, cart.delivery_type, cart.price), (Locale::En, DeliveryType::Myself, None));
+        assert_eq!(
+            (cart.email.as_str(), cart.quantity, cart.nominal.to_string().as_str()),
+            ("buyer@example.com", 1, "50.00")
+        );
+        assert_eq!(
+            (cart.locale, cart.delivery_type, cart.price),
+            (Locale::En, DeliveryType::Myself, None)
+        );
         let cart = read(&with("price", json!("37.50"))).unwrap();
         assert_eq!(cart.price.unwrap().to_string(), "37.50");
         let cart = read(&with("utm", json!({"utm_source": "news", "utm_other": 7}))).unwrap();
@@ -233,13 +267,39 @@ mod tests {
     #[test]
     fn each_wrong_field_is_named() {
         for (member, value) in [
-            ("productId", json!("nope")), ("productId", json!(null)), ("productId", json!(7)), ("nominal", json!(0)), ("nominal", json!(-5)),
-            ("nominal", json!(1.001)), ("nominal", json!("fifty")), ("nominal", json!(true)), ("quantity", json!(0)), ("quantity", json!(21)),
-            ("quantity", json!(1.5)), ("quantity", json!("2")), ("price", json!(0)), ("price", json!([])), ("currency", json!("dollar")),
-            ("currency", json!(5)), ("email", json!("nope")), ("email", json!(" ")), ("email", json!(5)), ("email", Value::Null),
-            ("firstName", json!(5)), ("lastName", json!("x".repeat(101))), ("deliveryType", json!("drone")), ("deliveryType", Value::Null),
-            ("giftMessage", json!("x".repeat(501))), ("giftMessage", json!(5)), ("sessionId", json!("s".repeat(129))), ("visitorId", json!({})),
-            ("ref", json!("r".repeat(65))), ("ref", json!(1)), ("utm", json!("google")), ("utm", json!({"utm_source": 5})), ("locale", json!("th")),
+            ("productId", json!("nope")),
+            ("productId", json!(null)),
+            ("productId", json!(7)),
+            ("nominal", json!(0)),
+            ("nominal", json!(-5)),
+            ("nominal", json!(1.001)),
+            ("nominal", json!("fifty")),
+            ("nominal", json!(true)),
+            ("quantity", json!(0)),
+            ("quantity", json!(21)),
+            ("quantity", json!(1.5)),
+            ("quantity", json!("2")),
+            ("price", json!(0)),
+            ("price", json!([])),
+            ("currency", json!("dollar")),
+            ("currency", json!(5)),
+            ("email", json!("nope")),
+            ("email", json!(" ")),
+            ("email", json!(5)),
+            ("email", Value::Null),
+            ("firstName", json!(5)),
+            ("lastName", json!("x".repeat(101))),
+            ("deliveryType", json!("drone")),
+            ("deliveryType", Value::Null),
+            ("giftMessage", json!("x".repeat(501))),
+            ("giftMessage", json!(5)),
+            ("sessionId", json!("s".repeat(129))),
+            ("visitorId", json!({})),
+            ("ref", json!("r".repeat(65))),
+            ("ref", json!(1)),
+            ("utm", json!("google")),
+            ("utm", json!({"utm_source": 5})),
+            ("locale", json!("th")),
         ] {
             let error = read(&with(member, value.clone())).unwrap_err();
             assert_eq!(error.code, Code::InvalidRequest, "{member}: {value}");

@@ -5,8 +5,8 @@
 //!    `unknown_tenant` or `product_not_found`, 400 `nominal_not_offered`, 409 `price_changed`, `currency_mismatch` or
 //!    `out_of_stock`; then nothing is written.
 //! 3. The bill is created at Cardlink. When that fails: `api.fail_order` frees the stock at once; 502 or 504 `provider_unavailable`.
-//! 4. `api.attach_bill` ties bill and order together (tried again if the database is briefly away). 503 when it stays away: nobody
-//!    has the payment link, and the order expires by itself.
+//! 4. `api.attach_bill` ties bill and order together (tried again if the database is briefly away). 503 when it stays away, 502 when
+//!    the bill is another order's: nobody has the payment link, so the order is given up as in 3, or expires by itself.
 //! 5. 200 with the payment link and the order token.
 
 use http::{Response, StatusCode};
@@ -72,7 +72,7 @@ struct Reserved {
 
 #[derive(Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-enum Attached {
+enum Attach {
     Attached,
     OrderNotFound,
     BillConflict,
@@ -82,19 +82,22 @@ pub async fn create(config: &Config, request: &Incoming) -> Result<Response<Stri
     request.expect_content_type(&["application/json"])?;
     idempotency_key(&request.headers)?;
     let mut cart = Cart::read(&request.body)?;
-    cart.session_id = cart.session_id.or_else(|| client_info::cookie(&request.headers, "lv_sess").filter(|id| id.len() <= 128));
-    cart.visitor_id = cart.visitor_id.or_else(|| client_info::cookie(&request.headers, "lv_visitor").filter(|id| id.len() <= 128));
+    cart.session_id = cart
+        .session_id
+        .or_else(|| client_info::cookie(&request.headers, "lv_sess").filter(|id| id.len() <= 128));
+    cart.visitor_id = cart
+        .visitor_id
+        .or_else(|| client_info::cookie(&request.headers, "lv_visitor").filter(|id| id.len() <= 128));
     let order = reserve(config, request, &cart).await?;
-    let bill = match create_bill(config, &bill_request(&order, &cart)).await {
+    let bill = match bill_of(config, &order, &cart).await {
         Ok(bill) => bill,
         Err(error) => {
             let reason = json!({"order_id": order.order_id, "reason": error.code.name()});
-            // When this call fails too, the reservation ends at the order's expiry.
+            // When this call fails too, the reservation ends at the order's expiry. It leaves an order with a bill alone.
             let _ = config.db.call::<_, serde_json::Value>(FAIL_ORDER, &reason).await;
             return Err(error);
         }
     };
-    attach(config, &order, &bill).await?;
     edge::json(
         StatusCode::OK,
         &Created {
@@ -107,6 +110,13 @@ pub async fn create(config: &Config, request: &Incoming) -> Result<Response<Stri
             expires_at: order.expires_at,
         },
     )
+}
+
+/// A bill that is tied to the order.
+async fn bill_of(config: &Config, order: &Reserved, cart: &Cart) -> Result<BillV2, ApiError> {
+    let bill = create_bill(config, &bill_request(order, cart)).await?;
+    attach(config, order, &bill).await?;
+    Ok(bill)
 }
 
 async fn reserve(config: &Config, request: &Incoming, cart: &Cart) -> Result<Reserved, ApiError> {
@@ -155,9 +165,9 @@ async fn attach(config: &Config, order: &Reserved, bill: &BillV2) -> Result<(), 
     let mut attempt = 1;
     loop {
         match config.db.call(ATTACH_BILL, &p).await {
-            Ok(Attached::Attached) => return Ok(()),
-            Ok(Attached::OrderNotFound) => return Err(ApiError::new(Code::InternalError).detail("attach_bill: the order is gone")),
-            Ok(Attached::BillConflict) => {
+            Ok(Attach::Attached) => return Ok(()),
+            Ok(Attach::OrderNotFound) => return Err(ApiError::new(Code::InternalError).detail("attach_bill: the order is gone")),
+            Ok(Attach::BillConflict) => {
                 return Err(ApiError::new(Code::ProviderUnavailable).detail("attach_bill: the provider gave a bill of another order"));
             }
             Err(DbError::Unavailable(_)) if attempt < ATTACH_ATTEMPTS => {

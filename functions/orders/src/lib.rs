@@ -42,7 +42,9 @@ impl Config {
             default_tenant: bindings.default_tenant()?,
             trusted_proxy: bindings.optional("TRUSTED_PROXY"),
             token_key: bindings.parsed("ORDER_TOKEN_KEY", "base64 of at least 32 bytes", OrderTokenKey::parse)?,
-            code_keys: bindings.parsed("CODE_KEYS", "{\"kid\": \"<base64 of 32 bytes>\"}", |json| CodeKeys::parse(json, None).ok())?,
+            code_keys: bindings.parsed("CODE_KEYS", "{\"kid\": \"<base64 of 32 bytes>\"}", |json| {
+                CodeKeys::parse(json, None).ok()
+            })?,
             cardlink_api: bindings.parsed("CARDLINK_API", "v2", Api::parse)?,
             cardlink_url: bindings.required("CARDLINK_URL")?.trim_end_matches('/').to_owned(),
             cardlink_token: bindings.secret("CARDLINK_TOKEN")?,
@@ -54,5 +56,14 @@ impl Config {
 #[event(fetch)]
 async fn fetch(request: HttpRequest, env: Env, _ctx: Context) -> worker::Result<Response<String>> {
     let health_db = |config: &Config| Some(config.db.clone());
-    edge::serve("orders", request, &env, handler::MAX_BODY, Config::from_bindings, health_db, handler::handle).await
+    edge::serve(
+        "orders",
+        request,
+        &env,
+        handler::MAX_BODY,
+        Config::from_bindings,
+        health_db,
+        handler::handle,
+    )
+    .await
 }

@@ -46,7 +46,10 @@ async fn create_v2(config: &Config, bill: &BillRequest<'_>) -> Result<BillV2, Ap
     let url = format!("{}/bill/create", config.cardlink_url);
     let order_id = bill.order_id.to_string();
     let headers = [("idempotency-key", order_id.as_str())];
-    let answer = config.outgoing.post_json(&url, config.cardlink_token.expose(), &headers, body, TIMEOUT).await;
+    let answer = config
+        .outgoing
+        .post_json(&url, config.cardlink_token.expose(), &headers, body, TIMEOUT)
+        .await;
     let answer = answer.map_err(|problem| match problem {
         NoAnswer::Timeout => ApiError::new(Code::ProviderTimeout).detail("bill/create: no answer in time"),
         NoAnswer::Unreachable => ApiError::new(Code::ProviderUnavailable).detail("bill/create: not reached"),

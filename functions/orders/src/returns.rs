@@ -26,8 +26,12 @@ pub fn to_page(request: &Incoming, result: &str) -> Result<Response<String>, Api
     if let Ok(location) = HeaderValue::from_str(&target) {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     Ok(response)
 }
 
@@ -60,9 +64,18 @@ mod tests {
     #[test]
     fn the_shopper_lands_on_a_page_of_this_site_only() {
         let id = Uuid::from_u128(7);
-        assert_eq!(location(Some(&format!("orderId={id}")), "", "success"), format!("/pending?orderId={id}"));
-        assert_eq!(location(None, &format!("OutSum=1&InvId={id}"), "fail"), format!("/pending?orderId={id}&result=fail"));
-        assert_eq!(location(Some("orderId=//evil.example"), "InvId=https://evil.example", "success"), "/pending");
+        assert_eq!(
+            location(Some(&format!("orderId={id}")), "", "success"),
+            format!("/pending?orderId={id}")
+        );
+        assert_eq!(
+            location(None, &format!("OutSum=1&InvId={id}"), "fail"),
+            format!("/pending?orderId={id}&result=fail")
+        );
+        assert_eq!(
+            location(Some("orderId=//evil.example"), "InvId=https://evil.example", "success"),
+            "/pending"
+        );
         assert_eq!(location(None, "", "fail"), "/pending?result=fail");
     }
 }

@@ -29,14 +29,14 @@ const GET_ORDER: Rpc = Rpc::idempotent("get_order");
 
 #[derive(Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-enum Listed {
+enum AllProducts {
     Ok { products: Vec<Product> },
     UnknownTenant,
 }
 
 #[derive(Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-enum Found {
+enum OneProduct {
     Ok { product: Box<Product> },
     UnknownTenant,
     ProductNotFound,
@@ -56,8 +56,8 @@ struct Products {
 
 pub async fn products(config: &Config, request: &Incoming) -> Result<Response<String>, ApiError> {
     match config.db.call(LIST_PRODUCTS, &tenant(config, request)).await? {
-        Listed::Ok { products } => edge::json(StatusCode::OK, &Products { products }),
-        Listed::UnknownTenant => Err(Code::UnknownTenant.into()),
+        AllProducts::Ok { products } => edge::json(StatusCode::OK, &Products { products }),
+        AllProducts::UnknownTenant => Err(Code::UnknownTenant.into()),
     }
 }
 
@@ -66,9 +66,9 @@ pub async fn product(config: &Config, request: &Incoming, id: &str) -> Result<Re
     let mut p = tenant(config, request);
     p["product_id"] = json!(id);
     match config.db.call(GET_PRODUCT, &p).await? {
-        Found::Ok { product } => edge::json(StatusCode::OK, &product),
-        Found::UnknownTenant => Err(Code::UnknownTenant.into()),
-        Found::ProductNotFound => Err(Code::ProductNotFound.into()),
+        OneProduct::Ok { product } => edge::json(StatusCode::OK, &product),
+        OneProduct::UnknownTenant => Err(Code::UnknownTenant.into()),
+        OneProduct::ProductNotFound => Err(Code::ProductNotFound.into()),
     }
 }
 
@@ -90,15 +90,25 @@ pub async fn order(config: &Config, request: &Incoming, id: &str) -> Result<Resp
     };
     let codes = order.codes.iter().map(|code| open(config, code)).collect::<Result<_, _>>()?;
     let mut response = edge::json(StatusCode::OK, &view(order, codes, viewer))?;
-    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+        .headers_mut()
+        .insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     Ok(response)
 }
 
 fn open(config: &Config, code: &StoredCode) -> Result<CodeView, ApiError> {
-    let code_ref = CodeRef { code_id: code.id, product_id: code.product_id, nominal: code.nominal };
+    let code_ref = CodeRef {
+        code_id: code.id,
+        product_id: code.product_id,
+        nominal: code.nominal,
+    };
     let text = config.code_keys.open(&code_ref, &code.kid, &code.sealed);
     let text = text.map_err(|problem| ApiError::new(Code::InternalError).detail(format_args!("code {}: {problem}", code.id)))?;
-    Ok(CodeView { product_name: code.product_name.clone(), nominal: code.nominal, code: text })
+    Ok(CodeView {
+        product_name: code.product_name.clone(),
+        nominal: code.nominal,
+        code: text,
+    })
 }
 
 fn view(order: StoredOrder, codes: Vec<CodeView>, viewer: Viewer) -> OrderView {

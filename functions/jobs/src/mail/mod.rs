@@ -5,7 +5,7 @@ mod resend;
 mod row;
 mod words;
 
-pub use render::render;
+pub use render::{Renderer, render};
 pub use resend::{Delivery, Sender};
 pub use row::MailRow;
 

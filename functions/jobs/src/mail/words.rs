@@ -30,9 +30,21 @@ pub fn words(kind: Kind, locale: Option<&str>) -> Words {
 
 fn english(kind: Kind) -> Words {
     let (subject, title, intro) = match kind {
-        Kind::Codes => ("Your Gift Cards Are Ready!", "Your gift cards are ready", "Thank you for your order. Here are your codes:"),
-        Kind::Gift => ("You have received a gift card!", "A gift for you", "Somebody has sent you a gift card. Here is your code:"),
-        Kind::Receipt => ("Your gift is on its way", "Your gift is on its way", "Thank you for your order. The codes went to the recipient; this is your receipt:"),
+        Kind::Codes => (
+            "Your Gift Cards Are Ready!",
+            "Your gift cards are ready",
+            "Thank you for your order. Here are your codes:",
+        ),
+        Kind::Gift => (
+            "You have received a gift card!",
+            "A gift for you",
+            "Somebody has sent you a gift card. Here is your code:",
+        ),
+        Kind::Receipt => (
+            "Your gift is on its way",
+            "Your gift is on its way",
+            "Thank you for your order. The codes went to the recipient; this is your receipt:",
+        ),
     };
     Words {
         lang: "en",
@@ -44,7 +56,11 @@ fn english(kind: Kind) -> Words {
         code_label: "Code",
         value_label: "Value",
         redeem_title: "How to redeem",
-        redeem: ["Open the store's website or app and sign in.", "Find the page to redeem a gift card.", "Enter the code exactly as it is written here."],
+        redeem: [
+            "Open the store's website or app and sign in.",
+            "Find the page to redeem a gift card.",
+            "Enter the code exactly as it is written here.",
+        ],
         order_label: "Order",
         date_label: "Date",
         total_label: "Total",
@@ -55,9 +71,21 @@ fn english(kind: Kind) -> Words {
 
 fn russian(kind: Kind) -> Words {
     let (subject, title, intro) = match kind {
-        Kind::Codes => ("Ваши подарочные карты готовы!", "Ваши подарочные карты готовы", "Спасибо за заказ. Вот ваши коды:"),
-        Kind::Gift => ("Вам подарили подарочную карту!", "Подарок для вас", "Вам отправили подарочную карту. Вот ваш код:"),
-        Kind::Receipt => ("Ваш подарок уже в пути", "Ваш подарок уже в пути", "Спасибо за заказ. Коды отправлены получателю, а это ваш чек:"),
+        Kind::Codes => (
+            "Ваши подарочные карты готовы!",
+            "Ваши подарочные карты готовы",
+            "Спасибо за заказ. Вот ваши коды:",
+        ),
+        Kind::Gift => (
+            "Вам подарили подарочную карту!",
+            "Подарок для вас",
+            "Вам отправили подарочную карту. Вот ваш код:",
+        ),
+        Kind::Receipt => (
+            "Ваш подарок уже в пути",
+            "Ваш подарок уже в пути",
+            "Спасибо за заказ. Коды отправлены получателю, а это ваш чек:",
+        ),
     };
     Words {
         lang: "ru",
@@ -69,7 +97,11 @@ fn russian(kind: Kind) -> Words {
         code_label: "Код",
         value_label: "Номинал",
         redeem_title: "Как активировать",
-        redeem: ["Откройте сайт или приложение магазина и войдите в аккаунт.", "Найдите раздел активации подарочной карты.", "Введите код в точности так, как он указан в письме."],
+        redeem: [
+            "Откройте сайт или приложение магазина и войдите в аккаунт.",
+            "Найдите раздел активации подарочной карты.",
+            "Введите код в точности так, как он указан в письме.",
+        ],
         order_label: "Заказ",
         date_label: "Дата",
         total_label: "Итого",

@@ -1,0 +1,252 @@
+//! A sale from import to mail in SQL alone, each step as the role that does it. PL/pgSQL is checked only when it runs, so this is what
+//! shows that the functions work on another version.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+struct Caller<'a> {
+    db: &'a Client,
+    host: String,
+    /// The functions called so far.
+    called: Mutex<BTreeSet<String>>,
+}
+
+impl Caller<'_> {
+    /// Calls `api.<function>(p)` as PostgREST does.
+    async fn call(&self, role: &str, function: &str, p: Value) -> Value {
+        self.called.lock().unwrap().insert(function.to_owned());
+        self.db.batch_execute(&format!("begin; set local role {role}")).await.unwrap();
+        let result = match function {
+            "health" => self.db.query_one("select api.health()", &[]).await,
+            _ => self.db.query_one(&format!("select api.{function}($1)"), &[&p]).await,
+        };
+        let answer = result.unwrap_or_else(|error| panic!("{function}({p}) as {role}: {error:?}")).get(0);
+        self.db.batch_execute("commit").await.unwrap();
+        answer
+    }
+
+    /// The same, for an answer with this outcome.
+    async fn outcome(&self, role: &str, function: &str, p: Value, outcome: &str) -> Value {
+        let answer = self.call(role, function, p).await;
+        assert_eq!(answer["outcome"], outcome, "{function}: {answer}");
+        answer
+    }
+
+    async fn order(&self, product: Uuid, bill: Option<&str>) -> String {
+        let cart = json!({"host": self.host, "product_id": product, "nominal": "50.00", "quantity": 1, "email": "buyer@example.com", "utm": {"utm_source": "Mail"}});
+        let created = self.outcome("edge_orders", "create_order", cart, "created").await;
+        let id = created["order_id"].as_str().unwrap().to_owned();
+        if let Some(bill) = bill {
+            let p = json!({"order_id": id, "bill_id": bill, "payment_url": "https://pay.example/1"});
+            self.outcome("edge_orders", "attach_bill", p, "attached").await;
+        }
+        id
+    }
+}
+
+/// The manager of the new shop is the signed-in user of this session from here on.
+async fn shop(db: &Client, host: &str) -> Uuid {
+    let (tenant, product, manager) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
+    db.execute(
+        "insert into shop.tenants (id, name, primary_domain) values ($1, 'Test shop', $2)",
+        &[&tenant, &host],
+    )
+    .await
+    .unwrap();
+    db.execute(
+        "insert into shop.domains (domain, tenant_id, is_primary) values ($1, $2, true)",
+        &[&host, &tenant],
+    )
+    .await
+    .unwrap();
+    db.execute(
+        "insert into shop.staff_members (user_id, tenant_id, role) values ($1, $2, 'manager')",
+        &[&manager, &tenant],
+    )
+    .await
+    .unwrap();
+    let sql = "insert into shop.products (id, tenant_id, name, brand, region, nominals, base_price, discount_percentage) \
+               values ($1, $2, 'Nimbus Card', 'Nimbus', 'USA', '[50]', 100, 25)";
+    db.execute(sql, &[&product, &tenant]).await.unwrap();
+    let claims = json!({"sub": manager}).to_string();
+    db.execute("select set_config('request.jwt.claims', $1, false)", &[&claims])
+        .await
+        .unwrap();
+    product
+}
+
+fn code(row: usize, product: Uuid) -> Value {
+    json!({"row": row, "id": Uuid::new_v4(), "product_id": product, "nominal": "50.00", "cost_price": "30.00", "currency": "USD",
+           "sealed": "A".repeat(60), "kid": "k1", "fingerprint": format!("{row:064x}"), "last4": format!("{row:04}")})
+}
+
+fn notice(bill: &str, status: &str) -> Value {
+    json!({"source": "cardlink", "provider_api": "v2", "bill_id": bill, "status": status, "raw_status": status, "amount": "37.50", "currency": "USD",
+           "signature_form": "raw", "origin": "webhook", "headers": {}, "body": {}, "elapsed_ms": 3})
+}
+
+/// What a manager does: looks, edits the catalogue, mails again, and decides about a payment of another amount.
+async fn staff(caller: &Caller<'_>, product: Uuid, paid: &str) {
+    let act = |function: &'static str, p: Value| caller.outcome("authenticated", function, p, "ok");
+    assert_eq!(act("check_staff", json!({"min_role": "manager"})).await["role"], "manager");
+    let new =
+        json!({"name": "Stratus Card", "brand": "Stratus", "region": "Global", "nominals": ["20.00", "100.00"], "base_price": "90.00"});
+    let created = act("create_product", new).await;
+    let edit = json!({"product_id": created["product"]["id"], "discount_percentage": "10.00", "nominals": ["100.00"]});
+    assert_eq!(act("update_product", edit).await["product"]["nominals"][0]["price"], "81.00");
+    assert_eq!(
+        act("staff_products", json!({"status": "active"})).await["products"]
+            .as_array()
+            .map(Vec::len),
+        Some(2)
+    );
+
+    act("import_codes", json!({"rows": [code(3, product)]})).await;
+    let order = caller.order(product, Some("bill-4")).await;
+    let mut other = notice("bill-4", "paid");
+    other["amount"] = json!("40.00");
+    caller.outcome("edge_cardlink", "settle_payment", other, "manual_review").await;
+    let alerts = act("staff_alerts", json!({"resolved": "false"})).await;
+    act("resolve_alert", json!({"alert_id": alerts["alerts"][0]["id"]})).await;
+    let decision = json!({"order_id": order, "action": "deliver", "note": "Accepted."});
+    assert_eq!(act("resolve_order", decision).await["order"]["fulfilment"], "delivered");
+    act("resend_order", json!({"order_id": paid})).await;
+
+    let filter = json!({"status": "paid", "from": "2020-01-01", "to": "2999-12-31", "email": "Buyer@", "min_amount": "37.50", "limit": 1});
+    let page = act("staff_orders", filter.clone()).await;
+    let mut next = filter;
+    (next["after_us"], next["after_id"]) = (page["next"]["us"].clone(), page["next"]["id"].clone());
+    let second = act("staff_orders", next).await;
+    assert_ne!(page["orders"][0]["id"], second["orders"][0]["id"], "{page} {second}");
+    let stock = act("staff_stock", json!({"product_id": product})).await;
+    assert_eq!(
+        (&stock["stock"][0]["sold"], &stock["stock"][0]["low_stock"]),
+        (&json!(3), &json!(true)),
+        "{stock}"
+    );
+}
+
+pub async fn works(db: &Client) {
+    let host = format!("t-{}.test", Uuid::new_v4().simple());
+    let product = shop(db, &host).await;
+    let caller = Caller {
+        db,
+        host: host.clone(),
+        called: Mutex::default(),
+    };
+
+    assert_eq!(caller.call("edge_events", "health", json!({})).await["ok"], true);
+    let events = json!({"host": host, "context": {"country": "DE"}, "events": [{"event_id": Uuid::new_v4(), "event_type": "page_view", "session_id": "s"}]});
+    assert_eq!(
+        caller.outcome("edge_events", "ingest_events", events, "ok").await["results"][0]["status"],
+        "stored"
+    );
+    let batch = json!({"rows": [code(1, product), code(2, product)]});
+    assert_eq!(caller.outcome("authenticated", "import_codes", batch, "ok").await["imported"], 2);
+    let listed = caller.outcome("edge_orders", "list_products", json!({"host": host}), "ok").await;
+    assert_eq!(
+        listed["products"][0]["nominals"],
+        json!([{"nominal": "50.00", "price": "37.50", "in_stock": true}])
+    );
+    caller
+        .outcome("edge_orders", "get_product", json!({"host": host, "product_id": product}), "ok")
+        .await;
+
+    // One is paid and mailed.
+    let paid = caller.order(product, Some("bill-1")).await;
+    caller
+        .outcome("edge_cardlink", "settle_payment", notice("bill-1", "paid"), "fulfilled")
+        .await;
+    caller
+        .outcome("edge_jobs", "settle_payment", notice("bill-1", "paid"), "already_processed")
+        .await;
+    let order = caller
+        .outcome("edge_orders", "get_order", json!({"order_id": paid, "viewer": "buyer"}), "ok")
+        .await;
+    assert_eq!(order["order"]["codes"].as_array().map(Vec::len), Some(1), "{order}");
+    let claimed = caller.call("edge_jobs", "claim_outbox", json!({"limit": 20, "lease_s": 60})).await;
+    let (id, kind) = (&claimed["rows"][0]["id"], &claimed["rows"][0]["kind"]);
+    assert_eq!(kind, "mail.codes", "{claimed}");
+    let begun = caller
+        .call("edge_jobs", "begin_outbox", json!({"rows": [{"id": id, "payload_hash": "h"}]}))
+        .await;
+    assert_eq!(begun["rows"][0]["outcome"], "send", "{begun}");
+    let sent = json!({"rows": [{"id": id, "outcome": "sent", "provider_id": "m1", "duration_ms": 20}]});
+    assert_eq!(caller.call("edge_jobs", "finish_outbox", sent).await["sent"], 1);
+
+    // One expires and is paid late, when the last code is reserved for another; that one expires too, and frees it.
+    let late = caller.order(product, Some("bill-2")).await;
+    let now: String = db
+        .query_one("select to_json(now() + interval '3 hours') #>> '{}'", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let expirable = caller.call("edge_jobs", "expirable_orders", json!({"now": now})).await;
+    assert_eq!(expirable["orders"][0]["order_id"], *late, "{expirable}");
+    assert_eq!(
+        caller
+            .call("edge_jobs", "expire_orders", json!({"now": now, "order_ids": [late]}))
+            .await["expired"],
+        1
+    );
+    let dropped = caller.order(product, None).await;
+    caller
+        .outcome(
+            "edge_orders",
+            "fail_order",
+            json!({"order_id": dropped, "reason": "provider_unavailable"}),
+            "failed",
+        )
+        .await;
+    let waiting = caller.order(product, Some("bill-3")).await;
+    caller
+        .outcome("edge_cardlink", "settle_payment", notice("bill-2", "paid"), "manual_review")
+        .await;
+    caller
+        .outcome("edge_cardlink", "settle_payment", notice("bill-3", "failed"), "failed")
+        .await;
+    assert_eq!(
+        caller.call("edge_admin", "fulfil_waiting", json!({})).await["fulfilled"],
+        0,
+        "the bill that failed can still be paid: its code stays reserved"
+    );
+    assert_eq!(
+        caller
+            .call("edge_jobs", "expire_orders", json!({"now": now, "order_ids": [waiting]}))
+            .await["expired"],
+        1
+    );
+    assert_eq!(
+        caller.call("edge_admin", "fulfil_waiting", json!({})).await["fulfilled"],
+        1,
+        "the code that came free serves the one who waits"
+    );
+
+    caller
+        .outcome("edge_cardlink", "settle_payment", notice("unheard-of", "paid"), "payment_not_found")
+        .await;
+    caller
+        .outcome(
+            "edge_cardlink",
+            "record_rejected_webhook",
+            json!({"source": "cardlink", "reason": "invalid_signature"}),
+            "ok",
+        )
+        .await;
+    let failure = json!({"source": "cardlink", "bill_id": "bill-1", "error": "PGRST003", "status": "paid"});
+    caller.outcome("edge_cardlink", "log_webhook_failure", failure, "ok").await;
+    staff(&caller, product, &paid).await;
+    let faults = db.query("select problem from ops.verify_ledger()", &[]).await.unwrap();
+    assert!(faults.is_empty(), "the ledger is whole");
+
+    let all = db
+        .query("select proname::text from pg_proc where pronamespace = 'api'::regnamespace", &[])
+        .await
+        .unwrap();
+    let all: BTreeSet<String> = all.iter().map(|row| row.get(0)).collect();
+    assert_eq!(*caller.called.lock().unwrap(), all, "a function of api is not part of this sale");
+}

@@ -1,0 +1,121 @@
+//! Who may do what: every role against every table and every function, tokens, staff rights, and two shops in one database.
+//!
+//! In scope: what a leaked token or a wrong host could reach. The roles, tables and functions come from the catalogue, so that a new one
+//! is covered the day it is added; what they may do comes from the lists here, which say the same as docs/security.md.
+#![expect(clippy::unwrap_used, reason = "a test: a failed step is a failed test")]
+
+mod catalogue;
+mod http;
+mod staff;
+mod tenants;
+mod tokens;
+
+use lonieve_tests::{Reply, stack};
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+use tokio_postgres::Client;
+
+/// Every schema of ours but the door, `api`.
+pub const CLOSED_SCHEMAS: [&str; 5] = ["shop", "analytics", "crm", "ai", "ops"];
+
+/// The roles a token can name.
+pub const ROLES: [&str; 9] = [
+    "anon",
+    "authenticated",
+    "edge_events",
+    "edge_orders",
+    "edge_cardlink",
+    "edge_leads",
+    "edge_copilot",
+    "edge_jobs",
+    "edge_admin",
+];
+
+const WORKERS: &[&str] = &[
+    "edge_events",
+    "edge_orders",
+    "edge_cardlink",
+    "edge_leads",
+    "edge_copilot",
+    "edge_jobs",
+    "edge_admin",
+];
+
+/// Every function of `api` and the roles that may execute it. `anon` may execute nothing.
+pub const GRANTS: &[(&str, &[&str])] = &[
+    ("health", WORKERS),
+    ("ingest_events", &["edge_events"]),
+    ("list_products", &["edge_orders"]),
+    ("get_product", &["edge_orders"]),
+    ("create_order", &["edge_orders"]),
+    ("attach_bill", &["edge_orders"]),
+    ("fail_order", &["edge_orders"]),
+    ("get_order", &["edge_orders"]),
+    ("settle_payment", &["edge_cardlink", "edge_jobs"]),
+    ("record_rejected_webhook", &["edge_cardlink"]),
+    ("log_webhook_failure", &["edge_cardlink"]),
+    ("claim_outbox", &["edge_jobs"]),
+    ("begin_outbox", &["edge_jobs"]),
+    ("finish_outbox", &["edge_jobs"]),
+    ("expirable_orders", &["edge_jobs"]),
+    ("expire_orders", &["edge_jobs"]),
+    ("fulfil_waiting", &["edge_admin", "edge_jobs"]),
+    ("import_codes", &["authenticated"]),
+    ("check_staff", &["authenticated"]),
+    ("staff_products", &["authenticated"]),
+    ("staff_stock", &["authenticated"]),
+    ("staff_orders", &["authenticated"]),
+    ("staff_alerts", &["authenticated"]),
+    ("create_product", &["authenticated"]),
+    ("update_product", &["authenticated"]),
+    ("resend_order", &["authenticated"]),
+    ("resolve_order", &["authenticated"]),
+    ("resolve_alert", &["authenticated"]),
+];
+
+/// A token of the role; for `authenticated` that of an admin of the demo shop, who passes every check of a function's own.
+pub fn token_of(role: &str) -> &'static str {
+    match role {
+        "authenticated" => &stack().admin_token,
+        _ => &stack().tokens[role.trim_start_matches("edge_")],
+    }
+}
+
+/// The superuser's session.
+pub async fn superuser() -> Client {
+    ::stack::database::connect(&stack().database_url).await.unwrap()
+}
+
+/// A request to PostgREST itself.
+pub fn postgrest(http: &reqwest::Client, method: reqwest::Method, path: &str, token: Option<&str>) -> RequestBuilder {
+    let request = http.request(method, format!("{}{path}", stack().postgrest));
+    match token {
+        Some(token) => request.bearer_auth(token),
+        None => request,
+    }
+}
+
+/// Calls a function of `api`. `health` has no argument, all others have one.
+pub async fn call(http: &reqwest::Client, function: &str, token: Option<&str>, p: Value) -> Reply {
+    let body = if function == "health" { json!({}) } else { json!({ "p": p }) };
+    let request = postgrest(http, reqwest::Method::POST, &format!("/rpc/{function}"), token).header("content-profile", "api");
+    Reply::of(request.json(&body)).await
+}
+
+/// SQLSTATE or PGRST code, and message, of an error of PostgREST.
+#[track_caller]
+pub fn error_of(reply: &Reply) -> (String, String) {
+    let body = reply.json();
+    let text = |name: &str| {
+        body[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {name} in HTTP {} {body}", reply.status))
+            .to_owned()
+    };
+    (text("code"), text("message"))
+}
+
+/// A gift code nobody has.
+pub fn new_code() -> String {
+    uuid::Uuid::new_v4().simple().to_string()[..16].to_uppercase()
+}
