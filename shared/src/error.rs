@@ -27,10 +27,13 @@ pub enum Code {
     OrderNotFound,
     PaymentNotFound,
     JobNotFound,
+    AlertNotFound,
     MethodNotAllowed,
     PriceChanged,
     CurrencyMismatch,
     OutOfStock,
+    OrderNotInReview,
+    OrderNotDelivered,
     BodyTooLarge,
     UnsupportedMediaType,
     TooManyRequests,
@@ -55,7 +58,7 @@ pub enum Level {
 }
 
 impl Code {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::InvalidIdempotencyKey,
@@ -71,10 +74,13 @@ impl Code {
         Self::OrderNotFound,
         Self::PaymentNotFound,
         Self::JobNotFound,
+        Self::AlertNotFound,
         Self::MethodNotAllowed,
         Self::PriceChanged,
         Self::CurrencyMismatch,
         Self::OutOfStock,
+        Self::OrderNotInReview,
+        Self::OrderNotDelivered,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::TooManyRequests,
@@ -104,10 +110,13 @@ impl Code {
             Self::OrderNotFound => "order_not_found",
             Self::PaymentNotFound => "payment_not_found",
             Self::JobNotFound => "job_not_found",
+            Self::AlertNotFound => "alert_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::PriceChanged => "price_changed",
             Self::CurrencyMismatch => "currency_mismatch",
             Self::OutOfStock => "out_of_stock",
+            Self::OrderNotInReview => "order_not_in_review",
+            Self::OrderNotDelivered => "order_not_delivered",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::TooManyRequests => "too_many_requests",
@@ -132,9 +141,12 @@ impl Code {
             | Self::ProductNotFound
             | Self::OrderNotFound
             | Self::PaymentNotFound
-            | Self::JobNotFound => StatusCode::NOT_FOUND,
+            | Self::JobNotFound
+            | Self::AlertNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::PriceChanged | Self::CurrencyMismatch | Self::OutOfStock => StatusCode::CONFLICT,
+            Self::PriceChanged | Self::CurrencyMismatch | Self::OutOfStock | Self::OrderNotInReview | Self::OrderNotDelivered => {
+                StatusCode::CONFLICT
+            }
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
@@ -163,10 +175,13 @@ impl Code {
             Self::OrderNotFound => "There is no such order, or the token does not belong to it.",
             Self::PaymentNotFound => "No payment is known for this bill yet; the notice was kept.",
             Self::JobNotFound => "There is no job of this name.",
+            Self::AlertNotFound => "There is no such alert.",
             Self::MethodNotAllowed => "This address does not answer to that method; see the Allow header.",
             Self::PriceChanged => "The price has changed; please look at the new one before you order.",
             Self::CurrencyMismatch => "This product is sold in another currency.",
             Self::OutOfStock => "Not enough codes of this face value are in stock.",
+            Self::OrderNotInReview => "This order is not waiting for a decision.",
+            Self::OrderNotDelivered => "This order has no codes that could be sent.",
             Self::BodyTooLarge => "The body is larger than this address accepts.",
             Self::UnsupportedMediaType => "This address does not take that content type.",
             Self::TooManyRequests => "Too many requests came from your address; please try again later.",
@@ -190,10 +205,13 @@ impl Code {
             | Self::ProductNotFound
             | Self::OrderNotFound
             | Self::JobNotFound
+            | Self::AlertNotFound
             | Self::MethodNotAllowed
             | Self::PriceChanged
             | Self::CurrencyMismatch
             | Self::OutOfStock
+            | Self::OrderNotInReview
+            | Self::OrderNotDelivered
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::ChallengeFailed => Level::Info,
@@ -232,10 +250,13 @@ impl Code {
             | Self::OrderNotFound
             | Self::PaymentNotFound
             | Self::JobNotFound
+            | Self::AlertNotFound
             | Self::MethodNotAllowed
             | Self::PriceChanged
             | Self::CurrencyMismatch
             | Self::OutOfStock
+            | Self::OrderNotInReview
+            | Self::OrderNotDelivered
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::InternalError

@@ -74,8 +74,6 @@ pub struct Db {
 #[derive(Deserialize)]
 struct PostgrestError {
     code: Option<String>,
-    /// Only ever compared with names of our own; it may quote a row.
-    message: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -173,7 +171,7 @@ impl Failure {
 /// Maps an error answer by its code. Only the code is kept: message and details may quote a row.
 fn classify(name: &str, status: u16, body: &str, for_caller: bool) -> Failure {
     let error = serde_json::from_str::<PostgrestError>(body).ok();
-    let (code, message) = error.map_or_else(Default::default, |e| (e.code.unwrap_or_default(), e.message.unwrap_or_default()));
+    let code = error.and_then(|e| e.code).unwrap_or_default();
     let detail = format!("{name}: HTTP {status}, code {}", if code.is_empty() { "none" } else { &code });
     let (error, transient) = match code.as_str() {
         // serialization failure, deadlock, lock not available
@@ -181,7 +179,7 @@ fn classify(name: &str, status: u16, body: &str, for_caller: bool) -> Failure {
         // statement timeout or cancelled; PostgREST: no database, connection lost, schema cache, pool timeout
         "57014" | "PGRST000" | "PGRST001" | "PGRST002" | "PGRST003" => (DbError::Unavailable(detail), false),
         "42501" if for_caller => (DbError::CallerForbidden, false),
-        "22023" if for_caller && message == "tenant_required" => (DbError::TenantRequired, false),
+        "LV002" if for_caller => (DbError::TenantRequired, false),
         "PGRST301" | "PGRST302" | "PGRST303" if for_caller => (DbError::CallerUnknown, false),
         // insufficient privilege; PostgREST: JWT secret missing, invalid, anonymous disabled, claims
         // or the schema is not exposed, the function is not there: the set-up is incomplete
@@ -234,13 +232,14 @@ mod tests {
     #[test]
     fn a_persons_own_refusals_are_told_apart_from_ours() {
         assert_eq!(classify("f", 403, r#"{"code":"42501"}"#, true).error, DbError::CallerForbidden);
+        assert_eq!(classify("f", 400, r#"{"code":"LV002"}"#, true).error, DbError::TenantRequired);
         assert_eq!(classify("f", 401, r#"{"code":"PGRST301"}"#, true).error, DbError::CallerUnknown);
         assert!(matches!(
             classify("f", 504, r#"{"code":"PGRST003"}"#, true).error,
             DbError::Unavailable(_)
         ));
         assert_eq!(
-            classify("f", 400, r#"{"code":"22023","message":"tenant_required"}"#, true).error,
+            classify("f", 400, r#"{"code":"LV002","message":"tenant_required"}"#, true).error,
             DbError::TenantRequired
         );
         assert!(matches!(

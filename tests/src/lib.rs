@@ -7,16 +7,20 @@
 //! asserted with [`Shop::rows`], which counts the tenant's rows in every table that has a `tenant_id`.
 #![expect(clippy::unwrap_used, reason = "a test harness: a failed step is a failed test")]
 
+mod leaks;
 mod own_worker;
 mod probe;
 mod reply;
 mod shop;
 mod sign;
+mod staff;
 
+pub use leaks::{dump, logs};
 pub use own_worker::OwnWorker;
 pub use reply::Reply;
-pub use shop::{Placed, Shop};
+pub use shop::{Placed, Shop, fresh_code};
 pub use sign::signed_notice;
+pub use staff::new_product;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

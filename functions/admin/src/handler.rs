@@ -1,11 +1,169 @@
-use http::Response;
+//! Routes of the Worker `admin`, all under `/api/admin`. Each flow's contract stands in its own module.
+//!
+//! | route | least role | module |
+//! |---|---|---|
+//! | `POST codes/import` | manager | [`crate::import`] |
+//! | `GET codes` | viewer | [`crate::products`] |
+//! | `GET products` | viewer | [`crate::products`] |
+//! | `POST products`, `PATCH products/{id}` | manager | [`crate::products`] |
+//! | `GET orders` | viewer | [`crate::orders`] |
+//! | `POST orders/{id}/resend`, `POST orders/{id}/resolve` | manager | [`crate::orders`] |
+//! | `GET alerts` | viewer | [`crate::alerts`] |
+//! | `POST alerts/{id}/resolve` | manager | [`crate::alerts`] |
+//!
+//! For every route, in this order:
+//! 1. No such route: 404 `not_found`. Another method: 405 with `Allow`. Over the limit: 413 (4 MB for the import, else 64 KB).
+//! 2. No bearer token: 401 `unauthorized`. `X-Tenant` that is no UUID: 400.
+//! 3. A token that is not valid (any more): 401. Not staff, or too low a role: 403 `forbidden`. Several shops and no `X-Tenant`: 400. Nothing
+//!    written. Only who may act learns what else is wrong with the request.
+//! 4. The action. It and its row in `ops.audit_log` are one transaction.
+
+use http::{Method, Response};
 use shared::edge::Incoming;
 use shared::error::{ApiError, Code};
 
-use crate::Config;
+use crate::staff::{Role, Staff};
+use crate::{Config, alerts, import, orders, products};
 
-pub const MAX_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;
 
-pub async fn handle(_config: Config, _request: Incoming) -> Result<Response<String>, ApiError> {
-    Err(Code::NotFound.into())
+/// Bytes the body of a request to this path may have.
+pub fn body_limit(path: &str) -> usize {
+    if path.trim_end_matches('/') == "/api/admin/codes/import" {
+        import::MAX_FILE
+    } else {
+        MAX_BODY
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action<'a> {
+    ImportCodes,
+    Stock,
+    Products,
+    CreateProduct,
+    UpdateProduct(&'a str),
+    Orders,
+    Resend(&'a str),
+    Resolve(&'a str),
+    Alerts,
+    ResolveAlert(&'a str),
+}
+
+impl<'a> Action<'a> {
+    fn of(method: &Method, path: &'a str) -> Result<Self, ApiError> {
+        let parts: Vec<&str> = path.trim_matches('/').split('/').skip(2).collect();
+        // HEAD goes with GET; the platform drops the body.
+        let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+        match (parts.as_slice(), method) {
+            (["codes", "import"], "POST") => Ok(Self::ImportCodes),
+            (["codes", "import"], _) => Err(ApiError::method_not_allowed("POST")),
+            (["codes"], "GET") => Ok(Self::Stock),
+            (["codes"], _) => Err(ApiError::method_not_allowed("GET")),
+            (["products"], "GET") => Ok(Self::Products),
+            (["products"], "POST") => Ok(Self::CreateProduct),
+            (["products"], _) => Err(ApiError::method_not_allowed("GET, POST")),
+            (["products", id], "PATCH") => Ok(Self::UpdateProduct(id)),
+            (["products", _], _) => Err(ApiError::method_not_allowed("PATCH")),
+            (["orders"], "GET") => Ok(Self::Orders),
+            (["orders"], _) => Err(ApiError::method_not_allowed("GET")),
+            (["orders", id, "resend"], "POST") => Ok(Self::Resend(id)),
+            (["orders", id, "resolve"], "POST") => Ok(Self::Resolve(id)),
+            (["orders", _, "resend" | "resolve"], _) => Err(ApiError::method_not_allowed("POST")),
+            (["alerts"], "GET") => Ok(Self::Alerts),
+            (["alerts"], _) => Err(ApiError::method_not_allowed("GET")),
+            (["alerts", id, "resolve"], "POST") => Ok(Self::ResolveAlert(id)),
+            (["alerts", _, "resolve"], _) => Err(ApiError::method_not_allowed("POST")),
+            _ => Err(Code::NotFound.into()),
+        }
+    }
+
+    fn min_role(self) -> Role {
+        match self {
+            Self::Stock | Self::Products | Self::Orders | Self::Alerts => Role::Viewer,
+            Self::ImportCodes
+            | Self::CreateProduct
+            | Self::UpdateProduct(_)
+            | Self::Resend(_)
+            | Self::Resolve(_)
+            | Self::ResolveAlert(_) => Role::Manager,
+        }
+    }
+}
+
+pub async fn handle(config: Config, request: Incoming) -> Result<Response<String>, ApiError> {
+    let action = Action::of(&request.method, &request.path)?;
+    let staff = Staff::of(&config.db, &request)?;
+    let answer = run(&config, &request, &staff, action).await;
+    if let Err(error) = &answer
+        && error.code.status().is_client_error()
+        && !matches!(error.code, Code::Unauthorized | Code::Forbidden)
+    {
+        // What is wrong with the request may have been found before the database was asked who this is.
+        staff.require(action.min_role()).await?;
+    }
+    answer
+}
+
+async fn run(config: &Config, request: &Incoming, staff: &Staff, action: Action<'_>) -> Result<Response<String>, ApiError> {
+    match action {
+        Action::ImportCodes => import::codes(config, request, staff).await,
+        Action::Stock => products::stock(request, staff).await,
+        Action::Products => products::list(request, staff).await,
+        Action::CreateProduct => products::create(request, staff).await,
+        Action::UpdateProduct(id) => products::update(request, staff, id).await,
+        Action::Orders => orders::list(request, staff).await,
+        Action::Resend(id) => orders::resend(config, request, staff, id).await,
+        Action::Resolve(id) => orders::resolve(config, request, staff, id).await,
+        Action::Alerts => alerts::list(request, staff).await,
+        Action::ResolveAlert(id) => alerts::resolve(staff, id).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_one_action() {
+        for (method, path, action) in [
+            (Method::POST, "/api/admin/codes/import", Action::ImportCodes),
+            (Method::GET, "/api/admin/codes", Action::Stock),
+            (Method::GET, "/api/admin/products", Action::Products),
+            (Method::HEAD, "/api/admin/products", Action::Products),
+            (Method::POST, "/api/admin/products", Action::CreateProduct),
+            (Method::PATCH, "/api/admin/products/1", Action::UpdateProduct("1")),
+            (Method::GET, "/api/admin/orders", Action::Orders),
+            (Method::POST, "/api/admin/orders/1/resend", Action::Resend("1")),
+            (Method::POST, "/api/admin/orders/1/resolve", Action::Resolve("1")),
+            (Method::GET, "/api/admin/alerts", Action::Alerts),
+            (Method::POST, "/api/admin/alerts/1/resolve", Action::ResolveAlert("1")),
+        ] {
+            assert_eq!(Action::of(&method, path).unwrap(), action, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn other_methods_and_other_paths_are_told_apart() {
+        for (method, path, code) in [
+            (Method::GET, "/api/admin/codes/import", Code::MethodNotAllowed),
+            (Method::DELETE, "/api/admin/products", Code::MethodNotAllowed),
+            (Method::PUT, "/api/admin/products/1", Code::MethodNotAllowed),
+            (Method::GET, "/api/admin/orders/1/resolve", Code::MethodNotAllowed),
+            (Method::POST, "/api/admin/alerts", Code::MethodNotAllowed),
+            (Method::POST, "/api/admin/orders/1/refund", Code::NotFound),
+            (Method::POST, "/api/admin/codes/1/replace", Code::NotFound),
+            (Method::POST, "/api/admin/outbox/1/replay", Code::NotFound),
+            (Method::GET, "/api/admin/reports/revenue", Code::NotFound),
+            (Method::GET, "/api/admin", Code::NotFound),
+        ] {
+            assert_eq!(Action::of(&method, path).unwrap_err().code, code, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn only_the_import_takes_a_large_body() {
+        assert_eq!(body_limit("/api/admin/codes/import"), 4 * 1024 * 1024);
+        assert_eq!(body_limit("/api/admin/products"), 64 * 1024);
+    }
 }

@@ -147,7 +147,12 @@ async fn settle(config: &Config, request: &Incoming, notice: &Verified) -> Resul
         Ok(settled) => Ok(settled.outcome),
         Err(error) => {
             // Best effort and briefly: the database may be what is away.
-            let (DbError::Failed(detail) | DbError::Refused(detail) | DbError::Unavailable(detail)) = &error;
+            let detail = match &error {
+                DbError::Failed(detail) | DbError::Refused(detail) | DbError::Unavailable(detail) => detail.as_str(),
+                DbError::CallerUnknown | DbError::CallerForbidden | DbError::TenantRequired => {
+                    "refused as a person, whom this Worker never names"
+                }
+            };
             let row = json!({"source": "cardlink", "bill_id": notice.bill_id, "status": notice.raw_status, "error": detail});
             let _ = edge::within(LOG_TIMEOUT, config.db.call::<_, serde_json::Value>(LOG_FAILURE, &row)).await;
             // Whatever went wrong on our side, the provider must repeat the notice: 503, never a final answer.

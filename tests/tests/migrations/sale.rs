@@ -98,6 +98,47 @@ fn notice(bill: &str, status: &str) -> Value {
            "signature_form": "raw", "origin": "webhook", "headers": {}, "body": {}, "elapsed_ms": 3})
 }
 
+/// What a manager does: looks, edits the catalogue, mails again, and decides about a payment of another amount.
+async fn staff(caller: &Caller<'_>, product: Uuid, paid: &str) {
+    let act = |function: &'static str, p: Value| caller.outcome("authenticated", function, p, "ok");
+    assert_eq!(act("check_staff", json!({"min_role": "manager"})).await["role"], "manager");
+    let new =
+        json!({"name": "Stratus Card", "brand": "Stratus", "region": "Global", "nominals": ["20.00", "100.00"], "base_price": "90.00"});
+    let created = act("create_product", new).await;
+    let edit = json!({"product_id": created["product"]["id"], "discount_percentage": "10.00", "nominals": ["100.00"]});
+    assert_eq!(act("update_product", edit).await["product"]["nominals"][0]["price"], "81.00");
+    assert_eq!(
+        act("staff_products", json!({"status": "active"})).await["products"]
+            .as_array()
+            .map(Vec::len),
+        Some(2)
+    );
+
+    act("import_codes", json!({"rows": [code(3, product)]})).await;
+    let order = caller.order(product, Some("bill-4")).await;
+    let mut other = notice("bill-4", "paid");
+    other["amount"] = json!("40.00");
+    caller.outcome("edge_cardlink", "settle_payment", other, "manual_review").await;
+    let alerts = act("staff_alerts", json!({"resolved": "false"})).await;
+    act("resolve_alert", json!({"alert_id": alerts["alerts"][0]["id"]})).await;
+    let decision = json!({"order_id": order, "action": "deliver", "note": "Accepted."});
+    assert_eq!(act("resolve_order", decision).await["order"]["fulfilment"], "delivered");
+    act("resend_order", json!({"order_id": paid})).await;
+
+    let filter = json!({"status": "paid", "from": "2020-01-01", "to": "2999-12-31", "email": "Buyer@", "min_amount": "37.50", "limit": 1});
+    let page = act("staff_orders", filter.clone()).await;
+    let mut next = filter;
+    (next["after_us"], next["after_id"]) = (page["next"]["us"].clone(), page["next"]["id"].clone());
+    let second = act("staff_orders", next).await;
+    assert_ne!(page["orders"][0]["id"], second["orders"][0]["id"], "{page} {second}");
+    let stock = act("staff_stock", json!({"product_id": product})).await;
+    assert_eq!(
+        (&stock["stock"][0]["sold"], &stock["stock"][0]["low_stock"]),
+        (&json!(3), &json!(true)),
+        "{stock}"
+    );
+}
+
 pub async fn works(db: &Client) {
     let host = format!("t-{}.test", Uuid::new_v4().simple());
     let product = shop(db, &host).await;
@@ -207,6 +248,7 @@ pub async fn works(db: &Client) {
         .await;
     let failure = json!({"source": "cardlink", "bill_id": "bill-1", "error": "PGRST003", "status": "paid"});
     caller.outcome("edge_cardlink", "log_webhook_failure", failure, "ok").await;
+    staff(&caller, product, &paid).await;
     let faults = db.query("select problem from ops.verify_ledger()", &[]).await.unwrap();
     assert!(faults.is_empty(), "the ledger is whole");
 

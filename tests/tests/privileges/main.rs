@@ -80,6 +80,16 @@ pub const GRANTS: &[(&str, &[&str])] = &[
     ("ai_get_revenue_last_n_days", &["authenticated"]),
     ("ai_get_profit_last_n_days", &["authenticated"]),
     ("ai_get_top_products", &["authenticated"]),
+    ("check_staff", &["authenticated"]),
+    ("staff_products", &["authenticated"]),
+    ("staff_stock", &["authenticated"]),
+    ("staff_orders", &["authenticated"]),
+    ("staff_alerts", &["authenticated"]),
+    ("create_product", &["authenticated"]),
+    ("update_product", &["authenticated"]),
+    ("resend_order", &["authenticated"]),
+    ("resolve_order", &["authenticated"]),
+    ("resolve_alert", &["authenticated"]),
 ];
 
 /// Functions with the named parameters of the source documents, or none; all others take one `p jsonb`.

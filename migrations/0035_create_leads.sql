@@ -2,7 +2,7 @@
 --
 -- What: `landing_leads` holds a person once per tenant, `lead_journey` the stages they reached, once each, `lead_submissions` every form
 -- that was sent (its id is the receipt the browser gets), `lead_links` pairs of leads that may be one person. Written by
--- `api.capture_lead` (0043) and `api.follow_link` (0044).
+-- `api.capture_lead` (0038) and `api.follow_link` (0039).
 --
 -- One person is one row because phone and e-mail are unique per tenant in their normal form (OD-12, OD-13, A-26); a second table of
 -- leads does not exist (A-25), and `source_table` says where an imported row came from (AD-18). Either may be missing, never both.
