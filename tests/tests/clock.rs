@@ -1,12 +1,16 @@
 //! What happens later: retries, expiry, the last look at a bill. Jobs work for every shop at once, so a test that moves their clock
-//! moves it for the others too; here each test holds the fault board's turn while it does.
+//! moves it for the others too: these tests take turns.
 
 use lonieve_tests::{Reply, Shop};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 use uuid::Uuid;
+
+static TURN: Mutex<()> = Mutex::const_new(());
 
 #[tokio::test]
 async fn a_mail_the_provider_refuses_for_a_while_arrives_once_under_one_key() {
+    let _turn = TURN.lock().await;
     let shop = Shop::with_codes(1).await;
     let order = shop.place(&shop.cart()).await;
     // Two answers 503, then one that is lost after the mail was taken.
@@ -53,6 +57,7 @@ async fn a_mail_the_provider_refuses_for_a_while_arrives_once_under_one_key() {
 
 #[tokio::test]
 async fn a_mail_that_can_never_be_sent_raises_an_alert() {
+    let _turn = TURN.lock().await;
     let shop = Shop::with_codes(1).await;
     let order = shop.place(&shop.cart()).await;
     let rules = json!([{"route": "mail.send", "match": order.email, "status": 422, "body": {"name": "invalid_parameter"}}]);
@@ -90,6 +95,7 @@ async fn a_mail_that_can_never_be_sent_raises_an_alert() {
 
 #[tokio::test]
 async fn a_corrected_address_is_a_new_mail_under_a_new_key() {
+    let _turn = TURN.lock().await;
     let shop = Shop::with_codes(1).await;
     let order = shop.place(&shop.cart()).await;
     let rules = json!([{"route": "mail.send", "match": order.email, "status": 503}]);
@@ -118,6 +124,7 @@ async fn a_corrected_address_is_a_new_mail_under_a_new_key() {
 
 #[tokio::test]
 async fn a_paid_bill_whose_notice_was_lost_is_found_before_the_order_expires() {
+    let _turn = TURN.lock().await;
     let shop = Shop::with_codes(1).await;
     let order = shop.place(&shop.cart()).await;
     let lost = json!([{"route": "cardlink.webhook", "match": order.bill_id, "drop": true}]);
@@ -142,6 +149,7 @@ async fn a_paid_bill_whose_notice_was_lost_is_found_before_the_order_expires() {
 
 #[tokio::test]
 async fn an_order_keeps_its_codes_while_the_provider_cannot_be_asked() {
+    let _turn = TURN.lock().await;
     let shop = Shop::with_codes(1).await;
     let order = shop.place(&shop.cart()).await;
     let later = shop.time("2 hours").await;
@@ -166,6 +174,7 @@ async fn an_order_keeps_its_codes_while_the_provider_cannot_be_asked() {
 
 #[tokio::test]
 async fn bills_the_provider_does_not_answer_for_do_not_keep_the_others_from_ending() {
+    let _turn = TURN.lock().await;
     let shop = Shop::with_codes(30).await;
     shop.settings(json!({"max_unpaid_units": 1000, "max_unpaid_share": 100})).await;
     for _ in 0..25 {
@@ -187,6 +196,7 @@ async fn bills_the_provider_does_not_answer_for_do_not_keep_the_others_from_endi
 
 #[tokio::test]
 async fn a_gift_that_did_not_reach_its_recipient_stays_an_open_alert_when_the_receipt_does() {
+    let _turn = TURN.lock().await;
     let shop = Shop::with_codes(1).await;
     let mut cart = shop.cart();
     let recipient = format!("friend-{}@example.com", Uuid::new_v4().simple());
