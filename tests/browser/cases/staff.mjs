@@ -27,9 +27,9 @@ export const staff = {
     const page = await visitor(browser);
     const email = stack.someone('lead');
     await page.goto(`${stack.shop}/landing?utm_source=Telegram&utm_campaign=teams`);
-    await page.getByLabel('Name').fill('Alex Doe');
-    await page.getByLabel('E-mail').fill(email);
-    await page.getByLabel('Phone').fill('+1 202 555 0147');
+    await page.getByRole('textbox', { name: 'Name' }).fill('Alex Doe');
+    await page.getByRole('textbox', { name: 'E-mail' }).fill(email);
+    await page.getByRole('textbox', { name: /^Phone/ }).fill('+1 202 555 0147');
     await page.getByLabel('How many cards?').selectOption('21-100');
     await page.getByRole('button', { name: 'Send request' }).click();
     await page.getByText('Please tick this box').waitFor();
@@ -46,8 +46,8 @@ export const staff = {
     const page = await visitor(browser, { javaScriptEnabled: false });
     const email = stack.someone('plain');
     await page.goto(`${stack.shop}/landing`);
-    await page.getByLabel('Name').fill('Plain Person');
-    await page.getByLabel('E-mail').fill(email);
+    await page.getByRole('textbox', { name: 'Name' }).fill('Plain Person');
+    await page.getByRole('textbox', { name: 'E-mail' }).fill(email);
     await page.getByRole('checkbox').check();
     await page.getByRole('button', { name: 'Send request' }).click();
     await page.getByRole('heading', { name: 'Thank you' }).waitFor();
