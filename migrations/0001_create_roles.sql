@@ -48,7 +48,7 @@ begin
   foreach v_role in array v_edge || v_new loop
     continue when v_role = 'lonieve_owner';
     foreach v_setting in array array[
-      'statement_timeout=' || case when v_role = 'edge_jobs' then '20s' else '8s' end,
+      'statement_timeout=' || '8s',
       'lock_timeout=2s'
     ] loop
       if not exists (

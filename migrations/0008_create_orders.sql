@@ -62,6 +62,8 @@ create table shop.orders (
   recipient_email text constraint orders_recipient_email_valid check (ops.is_email(recipient_email)),
   gift_message text constraint orders_gift_message_length check (length(gift_message) <= 500),
   expires_at timestamptz not null,
+  next_poll_at timestamptz,
+  poll_attempts integer not null default 0 constraint orders_poll_attempts_not_negative check (poll_attempts >= 0),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   paid_at timestamptz,
@@ -88,6 +90,7 @@ create trigger orders_touch before update on shop.orders for each row execute fu
 comment on table shop.orders is 'What a shopper ordered, where its money is (status) and where its codes are (fulfilment). Never deleted.';
 comment on column shop.orders.paid_at is 'Not null: the money is in, whatever the status. Revenue counts by it.';
 comment on column shop.orders.review_reason is 'Why status is manual_review; null otherwise.';
+comment on column shop.orders.next_poll_at is 'The provider did not answer when asked whether the bill was paid: not before this time again.';
 comment on column shop.orders.expires_at is 'Until when the bill can be paid. The codes stay reserved for the tenant''s reservation_grace_s longer.';
 comment on column shop.orders.total_cost is 'Sum of the codes'' costs, written when they are assigned; null as long as none are, or where a code''s cost is unknown.';
 comment on column shop.orders.total_profit is 'total_amount - total_cost; null with it.';

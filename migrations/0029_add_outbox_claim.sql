@@ -100,7 +100,7 @@ begin
   if x.kind in ('mail.codes', 'mail.gift') then
     update shop.orders set email_status = 'failed' where id = x.aggregate_id;
   end if;
-  perform ops.notify(x.tenant_id, 'failed_email', 'order:' || x.aggregate_id, 'critical', 'A mail could not be sent',
+  perform ops.notify(x.tenant_id, 'failed_email', 'order:' || x.aggregate_id || ':' || x.kind, 'critical', 'A mail could not be sent',
     'Given up on ' || x.kind || ' of an order: ' || left(p_error, 200), jsonb_build_object('order_id', x.aggregate_id, 'outbox_id', x.id), p_now);
 end
 $$;

@@ -86,7 +86,7 @@ begin
     if x.kind in ('mail.codes', 'mail.gift') then
       update shop.orders set email_status = 'sent', email_sent_at = p_now where id = x.aggregate_id;
     end if;
-    perform ops.resolve_notification(x.tenant_id, 'failed_email', 'order:' || x.aggregate_id, p_now);
+    perform ops.resolve_notification(x.tenant_id, 'failed_email', 'order:' || x.aggregate_id || ':' || x.kind, p_now);
     if e ->> 'duration_ms' is not null then
       insert into ops.system_health_metrics (tenant_id, metric_type, metric_value, details, recorded_at)
       values (x.tenant_id, 'email_send_time', (e ->> 'duration_ms')::numeric, jsonb_build_object('kind', x.kind), p_now);

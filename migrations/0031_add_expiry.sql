@@ -27,11 +27,12 @@ declare
 begin
   return jsonb_build_object('orders', coalesce((
     select jsonb_agg(jsonb_build_object('order_id', f.id, 'bill_id', f.cardlink_bill_id, 'currency', f.currency, 'amount', ops.money(f.total_amount))
-      order by f.expires_at, f.id)
+      order by coalesce(f.next_poll_at, f.expires_at), f.id)
     from (
       select o.* from shop.orders o
       where o.fulfilment = 'reserved' and o.paid_at is null and o.expires_at <= v_now and shop.reservation_over(o, v_now)
-      order by o.expires_at, o.id limit least(greatest(coalesce((p ->> 'limit')::integer, 50), 0), 50)) f), '[]'::jsonb));
+        and (o.next_poll_at is null or o.next_poll_at <= v_now)
+      order by coalesce(o.next_poll_at, o.expires_at), o.id limit least(greatest(coalesce((p ->> 'limit')::integer, 50), 0), 50)) f), '[]'::jsonb));
 end
 $$;
 comment on function api.expirable_orders(jsonb) is
@@ -57,6 +58,26 @@ end
 $$;
 comment on function shop.expire_order(uuid, timestamptz) is 'Ends one reservation whose time is over; false where it is not, or somebody holds the order.';
 
+create function shop.postpone_expiry(p_order_id uuid, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  o shop.orders;
+begin
+  select * into o from shop.orders where id = p_order_id for update skip locked;
+  if not found or o.paid_at is not null or o.fulfilment <> 'reserved' then
+    return;
+  end if;
+  update shop.orders set poll_attempts = o.poll_attempts + 1, next_poll_at = p_now + least(interval '1 minute' * power(2, least(o.poll_attempts, 6)), interval '1 hour')
+  where id = o.id;
+  if o.poll_attempts + 1 = 5 then
+    perform ops.notify(o.tenant_id, 'pending_payment', 'order:' || o.id, 'warning', 'The payment provider does not say whether a bill was paid',
+      'The order keeps its codes until it does. Look the bill up at the provider.', jsonb_build_object('order_id', o.id, 'bill_id', o.cardlink_bill_id), p_now);
+  end if;
+end
+$$;
+comment on function shop.postpone_expiry(uuid, timestamptz) is
+  'The provider gave no usable answer about this order''s bill: ask again after 1, 2, 4 ... 60 minutes, so that such bills do not keep others from being asked. Staff are told at the fifth time.';
+
 create function api.expire_orders(p jsonb) returns jsonb
 language plpgsql volatile security definer set search_path = '' as $$
 declare
@@ -80,7 +101,10 @@ begin
       v_skipped := v_skipped + 1;
     end;
   end loop;
+  for v_id in select ops.try_uuid(value #>> '{}') from jsonb_array_elements(coalesce(p -> 'unanswered', '[]'::jsonb)) order by 1 limit 50 loop
+    perform shop.postpone_expiry(v_id, v_now);
+  end loop;
   return jsonb_build_object('expired', v_expired, 'skipped', v_skipped);
 end
 $$;
-comment on function api.expire_orders(jsonb) is 'Role: edge_jobs. p: now, order_ids (at most 50). {expired, skipped}; an order that is paid, not due, or busy is skipped.';
+comment on function api.expire_orders(jsonb) is 'Role: edge_jobs. p: now, order_ids (at most 50), unanswered (orders whose bill the provider said nothing about; asked again later). {expired, skipped}; an order that is paid, not due, or busy is skipped.';

@@ -172,14 +172,14 @@ pub async fn run_scheduled<C, T, F>(
     job: &'static str,
     env: &Env,
     config: impl FnOnce(&Bindings) -> Result<C, BindingError>,
-    run: impl FnOnce(C, DateTime<Utc>) -> F,
+    run: impl FnOnce(C) -> F,
 ) where
     F: Future<Output = Result<T, ApiError>>,
 {
     let started = now();
     let request_id = random_uuid().to_string();
     let result = match config(&Bindings(env)) {
-        Ok(config) => run(config, started).await.err(),
+        Ok(config) => run(config).await.err(),
         Err(error) => Some(ApiError::new(Code::Misconfigured).detail(error.0)),
     };
     log(&LogLine {

@@ -184,7 +184,8 @@ fn classify(name: &str, status: u16, body: &str, for_caller: bool) -> Failure {
         "22023" if for_caller && message == "tenant_required" => (DbError::TenantRequired, false),
         "PGRST301" | "PGRST302" | "PGRST303" if for_caller => (DbError::CallerUnknown, false),
         // insufficient privilege; PostgREST: JWT secret missing, invalid, anonymous disabled, claims
-        "42501" | "PGRST300" | "PGRST301" | "PGRST302" | "PGRST303" => (DbError::Refused(detail), false),
+        // or the schema is not exposed, the function is not there: the set-up is incomplete
+        "42501" | "PGRST106" | "PGRST202" | "PGRST300" | "PGRST301" | "PGRST302" | "PGRST303" => (DbError::Refused(detail), false),
         // connection exceptions, insufficient resources, operator intervention, system errors
         code if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => (DbError::Unavailable(detail), false),
         // No code: something in front of PostgREST answered.
@@ -225,12 +226,7 @@ mod tests {
         for (status, body) in [(403, r#"{"code":"42501"}"#), (401, r#"{"code":"PGRST301"}"#)] {
             assert!(matches!(class(status, body).error, DbError::Refused(_)), "{body}");
         }
-        for (status, body) in [
-            (400, r#"{"code":"P0001"}"#),
-            (404, r#"{"code":"PGRST202"}"#),
-            (409, r#"{"code":"23505"}"#),
-            (400, ""),
-        ] {
+        for (status, body) in [(400, r#"{"code":"P0001"}"#), (409, r#"{"code":"23505"}"#), (400, "")] {
             assert!(matches!(class(status, body).error, DbError::Failed(_)), "{body}");
         }
     }

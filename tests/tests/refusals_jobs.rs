@@ -177,6 +177,12 @@ async fn an_order_whose_bill_cannot_be_looked_at_is_kept_until_the_next_run() {
         let work = shop.adds_nothing(shop.job("expire_orders", None));
         let report = shop.under_faults(&shop.info.sandbox, json!([rule]), work).await.expect(200);
         assert!(report["not_polled"].as_u64().unwrap() >= 1, "{effect}: {report}");
+        // It waits for its next turn; here the turn comes at once.
+        let postponed = "select count(*) from shop.orders where tenant_id = $1 and next_poll_at > now() and poll_attempts > 0";
+        assert_eq!(shop.count(postponed).await, 1, "{effect}");
+        shop.adds_nothing(shop.job("expire_orders", None)).await.expect(200);
+        let turn = "update shop.orders set next_poll_at = null where tenant_id = $1";
+        shop.db.execute(turn, &[&shop.tenant]).await.unwrap();
     }
     is_done(&shop).await;
 }

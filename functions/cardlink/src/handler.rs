@@ -29,6 +29,8 @@ pub const MAX_BODY: usize = 16 * 1024;
 const SETTLE_PAYMENT: Rpc = Rpc::idempotent("settle_payment");
 const RECORD_REJECTED: Rpc = Rpc::once("record_rejected_webhook");
 const LOG_FAILURE: Rpc = Rpc::once("log_webhook_failure");
+/// Longest wait for noting a failed attempt; the provider is waiting too.
+const LOG_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 /// Request headers kept with the log row.
 const LOGGED_HEADERS: [&str; 4] = ["content-type", "user-agent", "cf-ray", "x-request-id"];
 
@@ -144,10 +146,10 @@ async fn settle(config: &Config, request: &Incoming, notice: &Verified) -> Resul
     match config.db.call::<_, Settled>(SETTLE_PAYMENT, &p).await {
         Ok(settled) => Ok(settled.outcome),
         Err(error) => {
-            if let DbError::Failed(detail) | DbError::Refused(detail) = &error {
-                let row = json!({"source": "cardlink", "bill_id": notice.bill_id, "status": notice.raw_status, "error": detail});
-                let _ = config.db.call::<_, serde_json::Value>(LOG_FAILURE, &row).await;
-            }
+            // Best effort and briefly: the database may be what is away.
+            let (DbError::Failed(detail) | DbError::Refused(detail) | DbError::Unavailable(detail)) = &error;
+            let row = json!({"source": "cardlink", "bill_id": notice.bill_id, "status": notice.raw_status, "error": detail});
+            let _ = edge::within(LOG_TIMEOUT, config.db.call::<_, serde_json::Value>(LOG_FAILURE, &row)).await;
             // Whatever went wrong on our side, the provider must repeat the notice: 503, never a final answer.
             Err(match error {
                 DbError::Unavailable(detail) => ApiError::new(Code::DatabaseUnavailable).detail(detail),

@@ -4,7 +4,8 @@
 //! The sender's own printing of a number is unknown: `75.00` may have been hashed as `75.00`, `75` (a JavaScript sender) or with two
 //! decimals. So the raw token is kept, and the notice is accepted if any of the three forms matches; which one did is logged. What
 //! the form cannot express unambiguously is refused before hashing: nested values (JavaScript prints `[object Object]`), a key twice,
-//! keys that are not ASCII (their order differs between languages).
+//! keys that are not ASCII (their order differs between languages), and `&` in a text: nothing is escaped in the signed string, so
+//! `note=x&status=PAID` could be read in two ways.
 //!
 //! The contract has no time stamp, so an old notice verifies for ever: the settle is idempotent per bill and status.
 
@@ -175,8 +176,14 @@ impl<'de> Deserialize<'de> for Members {
                 let mut members = BTreeMap::new();
                 while let Some((key, raw)) = map.next_entry::<String, Box<RawValue>>()? {
                     let token = Token::read(&raw).ok_or_else(|| A::Error::custom("nested value"))?;
-                    if !key.is_ascii() || key.contains('\0') || members.len() >= MAX_MEMBERS || members.insert(key, token).is_some() {
-                        return Err(A::Error::custom("key not ASCII, twice, or one too many"));
+                    let ambiguous = key.contains(['&', '=']) || matches!(&token, Token::Text(text) if text.contains('&'));
+                    if ambiguous
+                        || !key.is_ascii()
+                        || key.contains('\0')
+                        || members.len() >= MAX_MEMBERS
+                        || members.insert(key, token).is_some()
+                    {
+                        return Err(A::Error::custom("key not ASCII, twice, or one too many, or `&` in a text"));
                     }
                 }
                 Ok(Members(members))
@@ -278,6 +285,8 @@ mod tests {
             "\"x\"",
             &notice("{}", OVER_75_00),
             &notice("[75]", OVER_75_00),
+            r#"{"note":"x&status=PAID","signature":"x"}"#,
+            r#"{"a=b":"x","signature":"x"}"#,
             r#"{"amount":1,"amount":2,"signature":"x"}"#,
             r#"{"ключ":1,"signature":"x"}"#,
             r#"{"a":"\ud800","signature":"x"}"#,

@@ -69,5 +69,5 @@ async fn fetch(request: HttpRequest, env: Env, _ctx: Context) -> worker::Result<
 
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _ctx: ScheduleContext) {
-    edge::run_scheduled("jobs", "tick", &env, Config::from_bindings, handler::tick).await;
+    edge::run_scheduled("jobs", "tick", &env, Config::from_bindings, |config| handler::tick(config, None)).await;
 }

@@ -9,7 +9,6 @@
 //!
 //! A run that dies anywhere leaves leased rows; when the lease ends another run repeats them under the same keys.
 
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::edge;
@@ -18,11 +17,12 @@ use shared::postgrest::Rpc;
 use uuid::Uuid;
 
 use crate::Config;
+use crate::handler::Now;
 use crate::mail::{self, Delivery, Mail, MailRow, Renderer};
 
 const BATCH: u32 = 10;
-/// Batches in one run: 3 x (10 mails + 3 calls) stays below the 50 subrequests a Worker may make.
-const ROUNDS: u32 = 3;
+/// Batches in a run of its own: 3 x (10 mails + 3 calls) stays below the 50 subrequests a Worker may make.
+pub const ROUNDS: u32 = 3;
 /// Longer than ten mails that all time out.
 const LEASE_S: u32 = 180;
 const CLAIM_OUTBOX: Rpc = Rpc::once("claim_outbox");
@@ -78,9 +78,9 @@ struct FinishedRow {
     duration_ms: Option<i64>,
 }
 
-pub async fn run(config: &Config, now: DateTime<Utc>) -> Result<Report, ApiError> {
+pub async fn run(config: &Config, now: Now, rounds: u32) -> Result<Report, ApiError> {
     let mut report = Report::default();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let claimed: Claimed = config
             .db
             .call(CLAIM_OUTBOX, &json!({"limit": BATCH, "lease_s": LEASE_S, "now": now}))
@@ -100,7 +100,7 @@ pub async fn run(config: &Config, now: DateTime<Utc>) -> Result<Report, ApiError
     Ok(report)
 }
 
-async fn send_batch(config: &Config, rows: &[MailRow], now: DateTime<Utc>) -> Result<Finished, ApiError> {
+async fn send_batch(config: &Config, rows: &[MailRow], now: Now) -> Result<Finished, ApiError> {
     let mut finished = Vec::new();
     let mut mails = Vec::new();
     let renderer = Renderer {

@@ -34,6 +34,8 @@ const ATTACH_ATTEMPTS: u32 = 3;
 
 #[derive(Serialize)]
 struct NewOrder<'a> {
+    /// Chosen here: when the answer is lost, the order can still be given up.
+    order_id: Uuid,
     host: &'a str,
     origin_host: Option<String>,
     default_tenant: Option<Uuid>,
@@ -92,9 +94,7 @@ pub async fn create(config: &Config, request: &Incoming) -> Result<Response<Stri
     let bill = match bill_of(config, &order, &cart).await {
         Ok(bill) => bill,
         Err(error) => {
-            let reason = json!({"order_id": order.order_id, "reason": error.code.name()});
-            // When this call fails too, the reservation ends at the order's expiry. It leaves an order with a bill alone.
-            let _ = config.db.call::<_, serde_json::Value>(FAIL_ORDER, &reason).await;
+            give_up(config, order.order_id, &error).await;
             return Err(error);
         }
     };
@@ -112,6 +112,13 @@ pub async fn create(config: &Config, request: &Incoming) -> Result<Response<Stri
     )
 }
 
+/// Nobody has been shown a payment link, so the stock is free again at once, also where the bill was tied to the order and only the
+/// answer got lost. When this call fails too, the reservation ends at the order's expiry.
+async fn give_up(config: &Config, order_id: Uuid, error: &ApiError) {
+    let reason = json!({"order_id": order_id, "reason": error.code.name(), "link_not_shown": true});
+    let _ = config.db.call::<_, serde_json::Value>(FAIL_ORDER, &reason).await;
+}
+
 /// A bill that is tied to the order.
 async fn bill_of(config: &Config, order: &Reserved, cart: &Cart) -> Result<BillV2, ApiError> {
     let bill = create_bill(config, &bill_request(order, cart)).await?;
@@ -121,7 +128,9 @@ async fn bill_of(config: &Config, order: &Reserved, cart: &Cart) -> Result<BillV
 
 async fn reserve(config: &Config, request: &Incoming, cart: &Cart) -> Result<Reserved, ApiError> {
     let user_agent = client_info::header_text(&request.headers, "user-agent", 512);
+    let order_id = edge::random_uuid();
     let p = NewOrder {
+        order_id,
         host: &request.host,
         origin_host: client_info::origin_host(&request.headers),
         default_tenant: config.default_tenant,
@@ -133,7 +142,18 @@ async fn reserve(config: &Config, request: &Incoming, cart: &Cart) -> Result<Res
         country: request.country.as_deref(),
         city: request.city.as_deref(),
     };
-    match config.db.call(CREATE_ORDER, &p).await? {
+    let outcome = match config.db.call(CREATE_ORDER, &p).await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            let lost = matches!(error, DbError::Unavailable(_));
+            let error = ApiError::from(error);
+            if lost {
+                give_up(config, order_id, &error).await;
+            }
+            return Err(error);
+        }
+    };
+    match outcome {
         Outcome::Created(order) => Ok(order),
         Outcome::UnknownTenant => Err(Code::UnknownTenant.into()),
         Outcome::ProductNotFound => Err(Code::ProductNotFound.into()),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use stack::jwt::{Claims, Signer};
 use uuid::Uuid;
 
-use crate::{ask, ask_as, value};
+use crate::{ask, ask_as, shop_at_noon, value};
 
 /// Questions that take both ways through the Worker: one is answered by a function, the other only logged.
 const QUESTIONS: [&str; 2] = ["revenue today", "what is love"];
@@ -79,7 +79,7 @@ async fn who_is_not_staff_is_refused_and_leaves_nothing() {
 
 #[tokio::test]
 async fn every_role_of_the_staff_may_ask_and_sees_its_own_shop_only() {
-    let (shop, other) = (Shop::with_codes(1).await, Shop::with_codes(2).await);
+    let (shop, other) = (shop_at_noon(1).await, shop_at_noon(2).await);
     for (shop, count) in [(&shop, 1), (&other, 2)] {
         for _ in 0..count {
             let order = shop.place(&shop.cart()).await;

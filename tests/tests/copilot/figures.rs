@@ -125,7 +125,7 @@ pub async fn winter_shop() -> Shop {
         ("s6", "2026-01-14T19:10:00Z", Some("facebook")),
     ] {
         let sql = "insert into analytics.events (event_id, tenant_id, created_at, event_type, session_id, visit_id, utm_source, utm_campaign) \
-                   values (gen_random_uuid(), $1, $2::text::timestamptz, 'page_view', $3, md5($1::text || $3)::uuid, $4, case when $4 is not null then 'winter' end)";
+                   values (gen_random_uuid(), $1::uuid, $2::text::timestamptz, 'page_view', $3, md5($1::uuid::text || $3::text)::uuid, $4::text, case when $4::text is not null then 'winter' end)";
         shop.db.execute(sql, &[&shop.tenant, &at, &session, &source]).await.unwrap();
     }
     shop
@@ -151,8 +151,14 @@ async fn every_intent_gives_the_numbers_worked_out_by_hand() {
             campaign: Some("winter"),
             ..Sale::of(noise.product)
         };
-        sale.insert(&noise, paid_at).await;
+        let order = sale.insert(&noise, paid_at).await;
+        refund(&noise, order, "1.00", "completed", "2026-01-15T06:00:00Z").await;
     }
+    let spend = "insert into analytics.ad_spend (tenant_id, date, utm_source, utm_campaign, spend) values ($1, '2026-01-15', 'facebook', 'winter', 3)";
+    noise.db.execute(spend, &[&noise.tenant]).await.unwrap();
+    let visit = "insert into analytics.events (event_id, tenant_id, created_at, event_type, session_id, visit_id, utm_source, utm_campaign) \
+                 values (gen_random_uuid(), $1, '2026-01-15T10:00:00Z', 'page_view', 's1', gen_random_uuid(), 'facebook', 'winter')";
+    noise.db.execute(visit, &[&noise.tenant]).await.unwrap();
     assert_eq!(value(&ask(&noise, "revenue on 2026-01-15").await), "14.00");
 
     // Days are half-open and Almaty's: three neighbours add up to the range, nothing is counted twice.

@@ -4,11 +4,11 @@ use lonieve_tests::Shop;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{ask, ask_as};
+use crate::{ask, ask_as, shop_at_noon};
 
 #[tokio::test]
 async fn a_hostile_question_gets_no_number_and_leaves_only_its_log() {
-    let shop = Shop::with_codes(1).await;
+    let shop = shop_at_noon(1).await;
     let order = shop.place(&shop.cart()).await;
     shop.notice(&order.bill_id, "PAID", "37.50", "USD").await.expect(200);
     // What the webhook woke may still be writing; the outbox of this shop must be done before rows are compared.
@@ -89,7 +89,7 @@ async fn a_request_that_is_no_question_is_refused_and_not_logged() {
 
 #[tokio::test]
 async fn the_log_says_what_was_asked_and_what_was_called() {
-    let shop = Shop::with_codes(1).await;
+    let shop = shop_at_noon(1).await;
     let order = shop.place(&shop.cart()).await;
     shop.notice(&order.bill_id, "PAID", "37.50", "USD").await.expect(200);
     let conversation = Uuid::new_v4();

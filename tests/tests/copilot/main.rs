@@ -53,14 +53,16 @@ fn numbers_are_cells(answer: &Value) {
     }
 }
 
-/// The numbers of a text, without the signs that group thousands.
+/// The numbers of a text, without the signs that group thousands and with a point before the cents.
 fn numbers(text: &str) -> Vec<String> {
-    let mut plain = String::new();
     let chars: Vec<char> = text.chars().collect();
+    let digits_from = |i: usize| chars[i..].iter().take_while(|c| c.is_ascii_digit()).count();
+    let mut plain = String::new();
     for (i, c) in chars.iter().enumerate() {
-        let between_digits = i > 0 && chars[i - 1].is_ascii_digit() && chars.get(i + 1).is_some_and(char::is_ascii_digit);
+        let after_digit = i > 0 && chars[i - 1].is_ascii_digit();
         match c {
-            ',' | '\u{a0}' if between_digits => {}
+            ',' if after_digit && digits_from(i + 1) == 2 => plain.push('.'),
+            ',' | '\u{a0}' if after_digit && digits_from(i + 1) == 3 => {}
             c => plain.push(*c),
         }
     }
@@ -130,7 +132,7 @@ impl Sale {
             .await
             .unwrap();
         let sql = "insert into shop.order_items (tenant_id, order_id, product_id, product_name, product_brand, nominal, price, quantity) \
-                   select $1, $2, p.id, p.name, p.brand, 100, $4::text::numeric / $5, $5 from shop.products p where p.id = $3";
+                   select $1, $2, p.id, p.name, p.brand, 100, $4::text::numeric / $5::integer, $5::integer from shop.products p where p.id = $3";
         shop.db
             .execute(sql, &[&shop.tenant, &id, &self.product, &self.amount, &self.quantity])
             .await
@@ -148,6 +150,15 @@ async fn refund(shop: &Shop, order: Uuid, amount: &str, status: &str, processed_
         .execute(sql, &[&shop.tenant, &order, &amount, &status, &processed_at])
         .await
         .unwrap();
+}
+
+/// A shop with this many codes and a clock near noon, so that no test about today runs into midnight.
+async fn shop_at_noon(codes: usize) -> Shop {
+    let shop = Shop::with_codes(codes).await;
+    // The signs of these zones are reversed: it is later in Etc/GMT-5 than in UTC.
+    let sql = "update shop.tenants set time_zone = 'Etc/GMT' || to_char(extract(hour from now() at time zone 'UTC')::integer - 12, 'SGFM99') where id = $1";
+    shop.db.execute(sql, &[&shop.tenant]).await.unwrap();
+    shop
 }
 
 async fn set_time_zone(shop: &Shop, zone: &str) {

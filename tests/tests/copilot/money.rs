@@ -1,15 +1,16 @@
 //! Orders paid through the webhook, and what the copilot then says was earned.
 
-use lonieve_tests::Shop;
+use lonieve_tests::Reply;
+use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{ask, ask_as, refund, value};
+use crate::{ask, ask_as, refund, shop_at_noon, value};
 
 #[tokio::test]
 async fn revenue_for_today_is_what_was_paid() {
-    let shop = Shop::with_codes(5).await;
-    let other = Shop::with_codes(1).await;
+    let shop = shop_at_noon(5).await;
+    let other = shop_at_noon(1).await;
     let (first, second, unpaid, foreign) = (
         shop.place(&shop.cart()).await,
         shop.place(&shop.cart()).await,
@@ -65,6 +66,13 @@ async fn revenue_for_today_is_what_was_paid() {
         })
     );
 
+    // The same through the gateway, the address the page uses.
+    let request = shop
+        .request(Method::POST, "gateway", "/api/ai/copilot")
+        .bearer_auth(&shop.viewer_token);
+    let answer = Reply::of(request.json(&json!({"query": "выручка за сегодня"}))).await.expect(200);
+    assert_eq!((value(&answer), &answer["result"]["metric"]), ("75.00", &json!("Выручка")));
+
     // The other intents about the same day. Cost 30.00 and fee 2.9 % of 37.50 + 0.30 = 1.39 for each of two orders.
     assert_eq!(value(&ask(&shop, "profit today").await), "12.22");
     let orders = ask(&shop, "сколько заказов сегодня").await;
@@ -94,7 +102,7 @@ async fn revenue_for_today_is_what_was_paid() {
 /// An order's revenue is what arrived for it, up to what was asked, in the shop's currency.
 #[tokio::test]
 async fn money_that_does_not_fit_its_order_is_not_counted_as_if_it_did() {
-    let shop = Shop::with_codes(5).await;
+    let shop = shop_at_noon(5).await;
     let mut placed = Vec::new();
     for _ in 0..4 {
         placed.push(shop.place(&shop.cart()).await);

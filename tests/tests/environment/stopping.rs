@@ -140,7 +140,7 @@ async fn a_killed_run_is_swept_up_by_the_next_one_and_sigterm_leaves_nothing() {
 
     let mut second = named.start().await;
     let said = second.line("stopped").await;
-    assert!(said.contains("that an earlier, killed run had left"), "{said}");
+    assert!(said.contains("what an earlier, killed run had left"), "{said}");
     let info = Info::load(&second.ready().await).unwrap();
     assert_eq!(
         outliving(&old).await,

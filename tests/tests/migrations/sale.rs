@@ -29,6 +29,15 @@ impl Caller<'_> {
         answer
     }
 
+    /// Calls a function with the documents' named parameters, all at their defaults.
+    async fn rows(&self, role: &str, function: &str) {
+        self.called.lock().unwrap().insert(function.to_owned());
+        self.db.batch_execute(&format!("begin; set local role {role}")).await.unwrap();
+        let result = self.db.query(&format!("select * from api.{function}()"), &[]).await;
+        result.unwrap_or_else(|error| panic!("{function}() as {role}: {error:?}"));
+        self.db.batch_execute("commit").await.unwrap();
+    }
+
     /// The same, for an answer with this outcome.
     async fn outcome(&self, role: &str, function: &str, p: Value, outcome: &str) -> Value {
         let answer = self.call(role, function, p).await;
@@ -201,10 +210,45 @@ pub async fn works(db: &Client) {
     let faults = db.query("select problem from ops.verify_ledger()", &[]).await.unwrap();
     assert!(faults.is_empty(), "the ledger is whole");
 
+    others(&caller).await;
+
     let all = db
         .query("select proname::text from pg_proc where pronamespace = 'api'::regnamespace", &[])
         .await
         .unwrap();
     let all: BTreeSet<String> = all.iter().map(|row| row.get(0)).collect();
     assert_eq!(*caller.called.lock().unwrap(), all, "a function of api is not part of this sale");
+}
+
+/// What is no part of a sale runs too: the forms of the landing pages, and the questions of the staff.
+async fn others(caller: &Caller<'_>) {
+    let nobody =
+        json!({"host": "nobody.test", "origin": "https://nobody.test", "token": "t", "code": "c", "submission_id": Uuid::new_v4()});
+    for function in ["capture_lead", "check_origin", "follow_link", "unsubscribe"] {
+        caller.call("edge_leads", function, nobody.clone()).await;
+    }
+    for function in [
+        "ask_revenue",
+        "ask_profit",
+        "ask_orders",
+        "ask_top_products",
+        "ask_top_customers",
+        "ask_channels",
+        "ask_alerts",
+        "ask_unit_economics",
+        "log_ai_query",
+    ] {
+        let p = json!({"period": {"kind": "last_days", "count": 7}, "limit": 5, "query": "revenue", "intent": "revenue"});
+        caller.call("authenticated", function, p).await;
+    }
+    for function in [
+        "get_popular_intents",
+        "get_unit_economics",
+        "get_channel_stats_financial",
+        "ai_get_revenue_last_n_days",
+        "ai_get_profit_last_n_days",
+        "ai_get_top_products",
+    ] {
+        caller.rows("authenticated", function).await;
+    }
 }

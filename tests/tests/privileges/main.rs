@@ -61,6 +61,36 @@ pub const GRANTS: &[(&str, &[&str])] = &[
     ("expire_orders", &["edge_jobs"]),
     ("fulfil_waiting", &["edge_admin", "edge_jobs"]),
     ("import_codes", &["authenticated"]),
+    ("capture_lead", &["edge_leads"]),
+    ("check_origin", &["edge_leads"]),
+    ("follow_link", &["edge_leads"]),
+    ("unsubscribe", &["edge_leads"]),
+    ("ask_revenue", &["authenticated"]),
+    ("ask_profit", &["authenticated"]),
+    ("ask_orders", &["authenticated"]),
+    ("ask_top_products", &["authenticated"]),
+    ("ask_top_customers", &["authenticated"]),
+    ("ask_channels", &["authenticated"]),
+    ("ask_alerts", &["authenticated"]),
+    ("ask_unit_economics", &["authenticated"]),
+    ("log_ai_query", &["authenticated"]),
+    ("get_popular_intents", &["authenticated"]),
+    ("get_unit_economics", &["authenticated"]),
+    ("get_channel_stats_financial", &["authenticated"]),
+    ("ai_get_revenue_last_n_days", &["authenticated"]),
+    ("ai_get_profit_last_n_days", &["authenticated"]),
+    ("ai_get_top_products", &["authenticated"]),
+];
+
+/// Functions with the named parameters of the source documents, or none; all others take one `p jsonb`.
+pub const NAMED_PARAMETERS: &[&str] = &[
+    "health",
+    "get_popular_intents",
+    "get_unit_economics",
+    "get_channel_stats_financial",
+    "ai_get_revenue_last_n_days",
+    "ai_get_profit_last_n_days",
+    "ai_get_top_products",
 ];
 
 /// A token of the role; for `authenticated` that of an admin of the demo shop, who passes every check of a function's own.
@@ -87,7 +117,11 @@ pub fn postgrest(http: &reqwest::Client, method: reqwest::Method, path: &str, to
 
 /// Calls a function of `api`. `health` has no argument, all others have one.
 pub async fn call(http: &reqwest::Client, function: &str, token: Option<&str>, p: Value) -> Reply {
-    let body = if function == "health" { json!({}) } else { json!({ "p": p }) };
+    let body = if NAMED_PARAMETERS.contains(&function) {
+        json!({})
+    } else {
+        json!({ "p": p })
+    };
     let request = postgrest(http, reqwest::Method::POST, &format!("/rpc/{function}"), token).header("content-profile", "api");
     Reply::of(request.json(&body)).await
 }

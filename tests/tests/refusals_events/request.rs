@@ -184,7 +184,7 @@ async fn a_database_that_is_away_is_503_and_one_that_refuses_us_500() {
         (error(400, "55P03"), 503, "database_unavailable"),
         (error(403, "42501"), 500, "misconfigured"),
         (error(401, "PGRST301"), 500, "misconfigured"),
-        (error(404, "PGRST202"), 500, "internal_error"),
+        (error(404, "PGRST202"), 500, "misconfigured"),
         (error(400, "P0001"), 500, "internal_error"),
         (json!({"status": 200, "body": {"outcome": "unheard_of"}}), 500, "internal_error"),
     ] {

@@ -141,11 +141,38 @@ async fn a_database_that_is_away_before_the_order_is_503_and_nothing_is_written(
     shop.adds(&created(1), shop.create(&shop.cart())).await.expect(200);
 }
 
+/// An order nobody was shown a payment link of: failed, its code free.
+fn given_up(bill: Option<String>) -> (String, String, Option<String>, Option<String>, String) {
+    (
+        "failed".into(),
+        "none".into(),
+        Some("database_unavailable".into()),
+        bill,
+        "failed".into(),
+    )
+}
+
 #[tokio::test]
-async fn an_order_whose_answer_was_lost_has_no_bill_and_gives_its_code_back_at_its_end() {
+async fn an_order_whose_answer_was_lost_gives_its_code_back_at_once() {
     let shop = Shop::with_codes(1).await;
     let cart = shop.cart();
     let rules = json!([{"rpc": "create_order", "match": cart["email"], "drop_after": true}]);
+    let rows = [ORDER.as_slice(), &[("shop.code_ledger", 2)]].concat();
+    let reply = shop
+        .adds(&rows, shop.under_faults(&shop.info.proxy, rules, shop.create(&cart)))
+        .await;
+    reply.refused(503, "database_unavailable");
+    assert_eq!((order_of(&shop, &cart["email"]).await, shop.count(FREE).await), (given_up(None), 1));
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_even_be_given_up_gives_its_code_back_at_its_end() {
+    let shop = Shop::with_codes(1).await;
+    let cart = shop.cart();
+    let rules = json!([
+        {"rpc": "create_order", "match": cart["email"], "drop_after": true},
+        {"rpc": "fail_order", "drop": true},
+    ]);
     let rows = [ORDER.as_slice(), &[("shop.code_ledger", 1)]].concat();
     let reply = shop
         .adds(&rows, shop.under_faults(&shop.info.proxy, rules, shop.create(&cart)))
@@ -215,7 +242,7 @@ async fn a_bill_that_cannot_be_tied_to_its_order_is_503_and_the_code_free_at_onc
 }
 
 #[tokio::test]
-async fn an_order_that_was_tied_to_its_bill_before_the_answer_was_lost_keeps_bill_and_code() {
+async fn an_order_that_was_tied_to_its_bill_before_the_answer_was_lost_gives_its_code_back_at_once() {
     let shop = Shop::with_codes(1).await;
     let (cart, bill) = (shop.cart(), format!("bill-{}", Uuid::new_v4().simple()));
     let answer = json!({"status": 200, "body": {"bill_id": bill, "payment_url": "https://pay.example/b"}});
@@ -226,8 +253,11 @@ async fn an_order_that_was_tied_to_its_bill_before_the_answer_was_lost_keeps_bil
             json!([{"rpc": "attach_bill", "match": bill, "drop_after": true}]),
         ),
     ];
-    let reply = shop.adds(&created(1), shop.under_rules(&boards, shop.create(&cart))).await;
+    // Reserved and released.
+    let reply = shop.adds(&created(2), shop.under_rules(&boards, shop.create(&cart))).await;
     reply.refused(503, "database_unavailable");
-    let kept = ("pending".into(), "reserved".into(), None, Some(bill), "pending".into());
-    assert_eq!(order_of(&shop, &cart["email"]).await, kept);
+    assert_eq!(
+        (order_of(&shop, &cart["email"]).await, shop.count(FREE).await),
+        (given_up(Some(bill)), 1)
+    );
 }
