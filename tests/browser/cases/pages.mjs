@@ -141,10 +141,11 @@ export const pages = {
       await see('staff-sign-in');
       await page.goto(`${shop}/staff#token=${info.admin_token}`);
       await page.getByLabel('Ask about the shop').waitFor();
-      for (const question of copilot ? ['Revenue today', 'Top 10 products', 'Open alerts'] : []) {
+      for (const question of copilot ? ['How are you?', 'Revenue today', 'Top channels this month', 'Unit economics this month'] : []) {
         const answers = page.locator('.answer');
         const before = await answers.count();
-        await page.getByRole('button', { name: question, exact: true }).click();
+        await page.getByLabel('Ask about the shop').fill(question);
+        await page.getByRole('button', { name: 'Ask', exact: true }).click();
         await answers.nth(before).waitFor();
       }
       await see('staff-copilot');

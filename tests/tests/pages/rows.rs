@@ -23,6 +23,7 @@ pub async fn check(case: &str, facts: &Value) {
         "the_landing_form_leaves_a_lead" => lead(&db, facts).await,
         "the_landing_form_works_without_script" => assert_eq!(leads(&db, facts).await.len(), 1),
         "the_copilot_names_the_revenue_that_was_paid" => revenue(&db, facts).await,
+        "an_order_under_review_is_resolved_at_the_desk" => resolved(&db, facts).await,
         _ => {}
     }
 }
@@ -143,6 +144,12 @@ async fn nobody(db: &Client, facts: &Value) {
         row(db, sql, order_id(facts)).await,
         json!({"session_id": null, "visitor_id": null, "utm_source": null})
     );
+}
+
+async fn resolved(db: &Client, facts: &Value) {
+    let sql = "select status, fulfilment, review_reason from shop.orders where id = $1";
+    let expected = json!({"status": "paid", "fulfilment": "delivered", "review_reason": null});
+    assert_eq!(row(db, sql, order_id(facts)).await, expected);
 }
 
 /// The leads of an e-mail address; a `Value` of whatever columns the table has.

@@ -68,9 +68,11 @@ export const codes = () => {
     what.replaceChildren(field('Card', select('what', rows.map((row) => [`${row.productId}|${row.nominal}`, `${row.productName}, ${face(row.nominal, row.currency)}`]))));
     if (!rows.length) return empty('No stock yet', 'Create a product first, then import codes for it.');
     const number = (name) => ({ name: words(name), kind: 'number', cell: (row) => String(row[name] ?? 0) });
+    // Mostly zero, and then no line of a phone's screen is worth it.
+    const seldom = (name) => ({ ...number(name), cell: (row) => (row[name] ? String(row[name]) : null) });
     return table('Stock', [
       { name: 'Card', cell: (row) => `${row.productName}, ${face(row.nominal, row.currency)}` },
-      ...['available', 'expiring', 'reserved', 'sold'].map(number),
+      number('available'), seldom('expiring'), seldom('reserved'), number('sold'),
       { name: 'State', cell: (row) => (row.offered === false ? badge('not_offered') : row.lowStock ? h('span', { class: 'badge warn' }, row.available ? 'Low' : 'Empty') : badge(row.productStatus ?? 'active')) },
     ], rows);
   });

@@ -1,8 +1,9 @@
 // What the staff's views share: tables, fields, states of loading.
 import { h } from '../dom.js';
 
-/** "true_profit", "ordersCount" -> "True profit", "Orders count". */
+/** "true_profit", "ordersCount" -> "True profit", "Orders count"; what has spaces is words already. */
 export const words = (name) => {
+  if (String(name).includes(' ')) return name;
   const text = String(name).replace(/([a-z])([A-Z])/g, '$1 $2').replaceAll('_', ' ').toLowerCase();
   return text.charAt(0).toUpperCase() + text.slice(1);
 };
