@@ -36,6 +36,7 @@ pub enum Code {
     Misconfigured,
     ProviderUnavailable,
     DatabaseUnavailable,
+    ProviderUnconfirmed,
     ProviderTimeout,
 }
 
@@ -52,7 +53,7 @@ pub enum Level {
 }
 
 impl Code {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::InvalidIdempotencyKey,
@@ -77,6 +78,7 @@ impl Code {
         Self::Misconfigured,
         Self::ProviderUnavailable,
         Self::DatabaseUnavailable,
+        Self::ProviderUnconfirmed,
         Self::ProviderTimeout,
     ];
 
@@ -106,8 +108,9 @@ impl Code {
             Self::InternalError => "internal_error",
             Self::Misconfigured => "misconfigured",
             Self::DatabaseUnavailable => "database_unavailable",
-            // One code, two statuses: 502 when the provider refused or could not be reached, 504 when it did not answer in time.
-            Self::ProviderUnavailable | Self::ProviderTimeout => "provider_unavailable",
+            // One code, three statuses: 502 when the provider refused or could not be reached, 504 when it did not answer in time,
+            // 503 when it is the provider itself that must come again, because its notice could not be confirmed with it.
+            Self::ProviderUnavailable | Self::ProviderTimeout | Self::ProviderUnconfirmed => "provider_unavailable",
         }
     }
 
@@ -130,7 +133,7 @@ impl Code {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InternalError | Self::Misconfigured => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ProviderUnavailable => StatusCode::BAD_GATEWAY,
-            Self::DatabaseUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DatabaseUnavailable | Self::ProviderUnconfirmed => StatusCode::SERVICE_UNAVAILABLE,
             Self::ProviderTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -162,6 +165,7 @@ impl Code {
             Self::Misconfigured => "The service is not set up correctly.",
             Self::ProviderUnavailable => "The payment provider did not accept the order; nothing was charged. Please try again.",
             Self::DatabaseUnavailable => "The service is busy; please try again in a moment.",
+            Self::ProviderUnconfirmed => "The notice could not be confirmed with the payment provider; please send it again.",
             Self::ProviderTimeout => "The payment provider did not answer in time; nothing was charged. Please try again.",
         }
     }
@@ -190,6 +194,7 @@ impl Code {
             | Self::PaymentNotFound
             | Self::ProviderUnavailable
             | Self::ProviderTimeout
+            | Self::ProviderUnconfirmed
             | Self::DatabaseUnavailable => Level::Warn,
             Self::InternalError | Self::Misconfigured => Level::Error,
         }
@@ -199,7 +204,7 @@ impl Code {
     pub const fn retry_after(self) -> Option<u32> {
         match self {
             Self::DatabaseUnavailable => Some(2),
-            Self::ProviderUnavailable | Self::ProviderTimeout => Some(5),
+            Self::ProviderUnavailable | Self::ProviderTimeout | Self::ProviderUnconfirmed => Some(5),
             Self::InvalidJson
             | Self::InvalidRequest
             | Self::InvalidIdempotencyKey
