@@ -3,26 +3,26 @@
 //! A reservation ends only after the bill's life plus the tenant's grace, and only after the provider was asked once more: a lost
 //! notice of a paid bill is settled here instead of losing the sale. An order without a bill never had a payment link, so there is
 //! nobody to ask. When the provider cannot be asked, the order keeps its codes until the next run.
-
-use std::time::Duration;
+//!
+//! v1 has no word for an expired bill, and one that is `NEW` or `PROCESS` then may stay so: our own clock decides, and late money is
+//! taken.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use shared::cardlink::{Api, BillStatus, BillStatusV2};
+use serde_json::json;
+use shared::cardlink::client::Unconfirmed;
 use shared::error::ApiError;
 use shared::money::Amount;
 use shared::postgrest::Rpc;
 use uuid::Uuid;
 
 use crate::Config;
+use crate::bills::{self, Bill};
 
 /// Bills asked for in one run: with the database calls it stays far below the 50 subrequests a Worker may make.
-const BATCH: u32 = 15;
-const TIMEOUT: Duration = Duration::from_secs(5);
+const BATCH: u32 = 12;
 const EXPIRABLE_ORDERS: Rpc = Rpc::idempotent("expirable_orders");
 const EXPIRE_ORDERS: Rpc = Rpc::idempotent("expire_orders");
-const SETTLE_PAYMENT: Rpc = Rpc::idempotent("settle_payment");
 
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
@@ -52,32 +52,24 @@ struct Expired {
     expired: u32,
 }
 
-enum Poll {
-    Paid { raw_status: String, amount: Amount, currency: String },
-    Unpaid,
-    Unknown,
-}
-
 pub async fn run(config: &Config, now: DateTime<Utc>) -> Result<Report, ApiError> {
     let due: Expirable = config.db.call(EXPIRABLE_ORDERS, &json!({"now": now, "limit": BATCH})).await?;
     let mut report = Report::default();
     let mut unpaid = Vec::new();
-    for order in &due.orders {
-        let poll = match &order.bill_id {
-            Some(bill_id) => poll(config, order, bill_id).await,
-            None => Poll::Unpaid,
+    for Due { order_id, bill_id, amount, currency } in due.orders {
+        let Some(bill_id) = bill_id else {
+            unpaid.push(order_id);
+            continue;
         };
-        match (poll, &order.bill_id) {
-            (Poll::Paid { raw_status, amount, currency }, Some(bill_id)) => {
-                let notice = json!({
-                    "source": "cardlink", "provider_api": "v2", "origin": "poll", "bill_id": bill_id, "status": BillStatus::Paid,
-                    "raw_status": raw_status, "amount": amount, "currency": currency, "headers": {}, "body": {}, "elapsed_ms": 0, "now": now,
-                });
-                let _: Value = config.db.call(SETTLE_PAYMENT, &notice).await?;
+        let bill = Bill { order_id, bill_id, amount, currency };
+        match bills::look(config, &bill).await {
+            Ok(state) if state.status.has_money() => {
+                bills::settle(config, &bill, state, now).await?;
                 report.found_paid += 1;
             }
-            (Poll::Unknown, _) => report.not_polled += 1,
-            _ => unpaid.push(order.order_id),
+            // The provider does not know the bill: nobody can have paid it.
+            Ok(_) | Err(Unconfirmed::NotFound) => unpaid.push(order_id),
+            Err(_) => report.not_polled += 1,
         }
     }
     if !unpaid.is_empty() {
@@ -85,47 +77,4 @@ pub async fn run(config: &Config, now: DateTime<Utc>) -> Result<Report, ApiError
         report.expired = expired.expired;
     }
     Ok(report)
-}
-
-async fn poll(config: &Config, order: &Due, bill_id: &str) -> Poll {
-    match config.cardlink_api {
-        Api::V2 => poll_v2(config, order, bill_id).await,
-    }
-}
-
-async fn poll_v2(config: &Config, order: &Due, bill_id: &str) -> Poll {
-    let url = format!("{}/bill/status?bill_id={}", config.cardlink_url, encode(bill_id));
-    let Ok(answer) = config.outgoing.get(&url, config.cardlink_token.expose(), TIMEOUT).await else { return Poll::Unknown };
-    // The provider does not know the bill: nobody can have paid it.
-    if answer.status == 404 {
-        return Poll::Unpaid;
-    }
-    match answer.json::<BillStatusV2>().filter(|status| answer.is_success() && status.bill_id == bill_id) {
-        None => Poll::Unknown,
-        Some(status) if BillStatus::from_v2(&status.status) == BillStatus::Paid => Poll::Paid {
-            raw_status: status.status,
-            // The status call of v2 names no currency, and may name no amount: then the bill's own hold.
-            amount: status.amount.unwrap_or(order.amount),
-            currency: status.currency.unwrap_or_else(|| order.currency.clone()),
-        },
-        Some(_) => Poll::Unpaid,
-    }
-}
-
-/// Percent-encodes a query value.
-fn encode(text: &str) -> String {
-    text.bytes()
-        .map(|b| if b.is_ascii_alphanumeric() || b"-._~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bill_ids_are_encoded() {
-        assert_eq!(encode("bill_A-1.~"), "bill_A-1.~");
-        assert_eq!(encode("a&b=ü"), "a%26b%3D%C3%BC");
-    }
 }

@@ -14,7 +14,7 @@ use shared::edge::{self, Incoming};
 use shared::error::{ApiError, Code};
 use shared::postgrest::Rpc;
 
-use crate::{Config, expiry, outbox};
+use crate::{Config, bills, expiry, outbox};
 
 pub const MAX_BODY: usize = 4 * 1024;
 /// Orders one run looks at.
@@ -24,6 +24,8 @@ const FULFIL_WAITING: Rpc = Rpc::idempotent("fulfil_waiting");
 /// What a run did.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub polled: Option<bills::Report>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub expiry: Option<expiry::Report>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -58,6 +60,7 @@ pub async fn handle(config: Config, request: Incoming) -> Result<Response<String
     let report = match name {
         "tick" => tick(config, now).await?,
         "outbox" => Report { outbox: Some(outbox::run(&config, now).await?), ..Report::default() },
+        "poll_bills" => Report { polled: Some(bills::run(&config, now).await?), ..Report::default() },
         "expire_orders" => Report { expiry: Some(expiry::run(&config, now).await?), ..Report::default() },
         "fulfil_waiting" => Report { waiting: Some(fulfil_waiting(&config, now).await?), ..Report::default() },
         _ => return Err(Code::JobNotFound.into()),
@@ -68,6 +71,7 @@ pub async fn handle(config: Config, request: Incoming) -> Result<Response<String
 /// All due work, in the order in which one part feeds the next: freed codes serve waiting orders, both fill the outbox.
 pub async fn tick(config: Config, now: DateTime<Utc>) -> Result<Report, ApiError> {
     Ok(Report {
+        polled: Some(bills::run(&config, now).await?),
         expiry: Some(expiry::run(&config, now).await?),
         waiting: Some(fulfil_waiting(&config, now).await?),
         outbox: Some(outbox::run(&config, now).await?),
