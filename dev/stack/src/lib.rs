@@ -36,6 +36,8 @@ use futures::future::select_all;
 use tokio::task::JoinSet;
 
 pub use crate::info::Info;
+/// Which of Cardlink's contracts a stack speaks.
+pub use shared::cardlink::Api as CardlinkApi;
 use crate::{layout::Layout, leftovers::Claim, process::{Process, Spec}};
 
 /// Receives one line for each step of a start.
@@ -63,6 +65,8 @@ pub struct Config {
     pub root: PathBuf,
     pub name: String,
     pub runtime: Runtime,
+    /// The contract the Workers and the sandbox speak.
+    pub cardlink: CardlinkApi,
     pub ports: ports::Wanted,
     /// Throw-away data: nothing is synced to disk, everything is removed at the end.
     pub ephemeral: bool,
@@ -80,6 +84,7 @@ impl Config {
             root,
             name: format!("{}{}", layout::EPHEMERAL_PREFIX, &id[..8]),
             runtime,
+            cardlink: CardlinkApi::V2,
             ports: ports::Wanted { any_free: true, ..ports::Wanted::default() },
             ephemeral: true,
             test_clock: false,
