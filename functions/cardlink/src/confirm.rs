@@ -66,7 +66,14 @@ async fn find_bill(config: &Config, request: &Incoming, notice: &Verified) -> Re
     }
 }
 
-async fn payment(config: &Config, client: &Client, request: &Incoming, notice: &Verified, order_id: &str, bill_id: &str) -> Result<Outcome, ApiError> {
+async fn payment(
+    config: &Config,
+    client: &Client,
+    request: &Incoming,
+    notice: &Verified,
+    order_id: &str,
+    bill_id: &str,
+) -> Result<Outcome, ApiError> {
     let state = match client.bill_state(bill_id, order_id).await {
         Ok(state) => state,
         Err(problem) => return Err(unconfirmed(config, bill_id, "bill/status", problem).await),
@@ -97,13 +104,22 @@ async fn reversal(config: &Config, client: &Client, request: &Incoming, notice: 
     if let (Value::Object(p), Value::Object(common)) = (&mut p, common) {
         p.extend(common);
     }
-    let rpc = if notice.kind() == Kind::Chargeback { SETTLE_CHARGEBACK } else { SETTLE_REFUND };
+    let rpc = if notice.kind() == Kind::Chargeback {
+        SETTLE_CHARGEBACK
+    } else {
+        SETTLE_REFUND
+    };
     handler::settle(config, rpc, bill_id, raw_status(notice.field("Status")), &p).await
 }
 
 /// What has been given back of a payment: in all, and refund by refund where the provider lists them.
 fn confirmed_refund(payment: &Payment, refund_id: &str) -> Value {
-    let done: Vec<(&str, Amount)> = payment.refunds.iter().filter(|r| r.is_done()).filter_map(|r| Some((r.id.as_str(), r.amount?))).collect();
+    let done: Vec<(&str, Amount)> = payment
+        .refunds
+        .iter()
+        .filter(|r| r.is_done())
+        .filter_map(|r| Some((r.id.as_str(), r.amount?)))
+        .collect();
     let listed = done.iter().try_fold(Amount::ZERO, |sum, (_, amount)| sum.checked_add(*amount));
     let refunds: Vec<Value> = done.iter().map(|(id, amount)| json!({"id": id, "amount": amount})).collect();
     json!({
@@ -147,14 +163,23 @@ mod tests {
             ),
             "r2",
         );
-        assert_eq!(p, json!({"refund_id": "r2", "refunded_amount": "7.50", "refunds": [{"id": "r1", "amount": "7.50"}], "currency": "USD"}));
+        assert_eq!(
+            p,
+            json!({"refund_id": "r2", "refunded_amount": "7.50", "refunds": [{"id": "r1", "amount": "7.50"}], "currency": "USD"})
+        );
     }
 
     #[test]
     fn the_total_and_the_list_each_serve_alone() {
         let total_only = confirmed_refund(&payment(r#","refunded_amount":7.5"#), "r1");
-        assert_eq!((&total_only["refunded_amount"], &total_only["refunds"]), (&json!("7.50"), &json!([])));
-        let list_only = confirmed_refund(&payment(r#","refunds":[{"id":"r1","status":"SUCCESS","amount":5},{"id":"r2","status":"SUCCESS","amount":2.5}]"#), "r1");
+        assert_eq!(
+            (&total_only["refunded_amount"], &total_only["refunds"]),
+            (&json!("7.50"), &json!([]))
+        );
+        let list_only = confirmed_refund(
+            &payment(r#","refunds":[{"id":"r1","status":"SUCCESS","amount":5},{"id":"r2","status":"SUCCESS","amount":2.5}]"#),
+            "r1",
+        );
         assert_eq!(list_only["refunded_amount"], "7.50");
         assert_eq!(confirmed_refund(&payment(""), "r1")["refunded_amount"], "0.00");
     }
@@ -163,7 +188,10 @@ mod tests {
     fn a_chargeback_counts_when_the_provider_has_this_one_as_done() {
         for (members, confirmed) in [
             (r#","chargeback":{"id":"c1","status":"SUCCESS"}"#, true),
-            (r#","chargeback":[{"id":"c0","status":"FAIL"},{"id":"c1","status":"SUCCESS"}]"#, true),
+            (
+                r#","chargeback":[{"id":"c0","status":"FAIL"},{"id":"c1","status":"SUCCESS"}]"#,
+                true,
+            ),
             (r#","chargeback":{"id":"c2","status":"SUCCESS"}"#, false),
             (r#","chargeback":{"id":"c1","status":"PROCESS"}"#, false),
             (r#","chargeback":null"#, false),

@@ -160,11 +160,20 @@ pub fn answer(config: &Config, request: &Incoming, outcome: Outcome) -> Result<R
     if outcome.wakes_jobs() {
         wake_jobs(config, &request.request_id);
     }
-    edge::json(StatusCode::OK, &Answer { outcome, request_id: &request.request_id })
+    edge::json(
+        StatusCode::OK,
+        &Answer {
+            outcome,
+            request_id: &request.request_id,
+        },
+    )
 }
 
 pub fn logged_headers(request: &Incoming) -> BTreeMap<&'static str, String> {
-    LOGGED_HEADERS.iter().filter_map(|name| Some((*name, header_text(&request.headers, name, 300)?))).collect()
+    LOGGED_HEADERS
+        .iter()
+        .filter_map(|name| Some((*name, header_text(&request.headers, name, 300)?)))
+        .collect()
 }
 
 pub fn elapsed_ms(request: &Incoming) -> i64 {

@@ -103,7 +103,10 @@ impl Verified {
     /// The fields worth a log row, cut to a bearable length. U+0000 cannot be stored.
     pub fn logged(&self) -> BTreeMap<&'static str, String> {
         let short = |text: &str| text.chars().take(200).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect();
-        LOGGED.into_iter().filter_map(|name| Some((name, short(self.fields.get(name)?)))).collect()
+        LOGGED
+            .into_iter()
+            .filter_map(|name| Some((name, short(self.fields.get(name)?))))
+            .collect()
     }
 }
 
@@ -118,7 +121,11 @@ pub fn verify(kind: Kind, token: &Secret, body: &[u8]) -> Result<Verified, Refus
     let mut signed = Vec::new();
     for name in kind.signed() {
         let value = fields.get(*name).filter(|value| (1..=MAX_SIGNED).contains(&value.len()));
-        signed.push(value.ok_or(Refusal::Malformed("a signed field is missing, empty or too long"))?.as_str());
+        signed.push(
+            value
+                .ok_or(Refusal::Malformed("a signed field is missing, empty or too long"))?
+                .as_str(),
+        );
     }
     if signed.iter().any(|value| value.contains('\0')) {
         return Err(Refusal::Malformed("a signed field holds U+0000"));
@@ -129,7 +136,11 @@ pub fn verify(kind: Kind, token: &Secret, body: &[u8]) -> Result<Verified, Refus
     }
     let expected = signature(&signed, token);
     let given = fields.get(SIGNATURE).map(|given| given.to_ascii_uppercase()).unwrap_or_default();
-    if constant_time_eq(expected.as_bytes(), given.as_bytes()) { Ok(Verified { kind, fields }) } else { Err(Refusal::InvalidSignature) }
+    if constant_time_eq(expected.as_bytes(), given.as_bytes()) {
+        Ok(Verified { kind, fields })
+    } else {
+        Err(Refusal::InvalidSignature)
+    }
 }
 
 /// Upper-case hex MD5 of the parts and the token, joined by `:`.
@@ -158,11 +169,10 @@ mod tests {
     use proptest::prelude::*;
 
     const TOKEN: &str = "test-cardlink-token";
-    const PAYMENT: &str =
-        "Status=SUCCESS&InvId=ord_1001&Commission=0.00&CurrencyIn=USD&OutSum=75.00&TrsId=BILL-1&SignatureValue=654DBB48B40B07D4523B19363AB28833";
-    const REFUND: &str =
-        "Id=REF-1&Amount=10.99&Currency=USD&Status=SUCCESS&InvId=ord_1001&BillId=BILL-1&PaymentId=PAY-1&SignatureValue=9F95607265FC311D12876C90F7C351A5";
-    const CHARGEBACK: &str = "Id=CB-1&Status=SUCCESS&InvId=ord_1001&BillId=BILL-1&PaymentId=PAY-1&SignatureValue=5268D3D1C9872DB6CDC762548E2651E4";
+    const PAYMENT: &str = "Status=SUCCESS&InvId=ord_1001&Commission=0.00&CurrencyIn=USD&OutSum=75.00&TrsId=BILL-1&SignatureValue=654DBB48B40B07D4523B19363AB28833";
+    const REFUND: &str = "Id=REF-1&Amount=10.99&Currency=USD&Status=SUCCESS&InvId=ord_1001&BillId=BILL-1&PaymentId=PAY-1&SignatureValue=9F95607265FC311D12876C90F7C351A5";
+    const CHARGEBACK: &str =
+        "Id=CB-1&Status=SUCCESS&InvId=ord_1001&BillId=BILL-1&PaymentId=PAY-1&SignatureValue=5268D3D1C9872DB6CDC762548E2651E4";
 
     fn token(text: &str) -> Secret {
         Secret::new(text).unwrap()
@@ -174,7 +184,12 @@ mod tests {
 
     fn payment(out_sum: &str, inv_id: &str, signature: &str) -> Result<Verified, Refusal> {
         let body = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs([("OutSum", out_sum), ("InvId", inv_id), ("Status", "SUCCESS"), ("SignatureValue", signature)])
+            .extend_pairs([
+                ("OutSum", out_sum),
+                ("InvId", inv_id),
+                ("Status", "SUCCESS"),
+                ("SignatureValue", signature),
+            ])
             .finish();
         check(Kind::Payment, &body)
     }
@@ -183,11 +198,19 @@ mod tests {
     #[test]
     fn the_published_and_the_computed_digests_are_reproduced() {
         for (parts, key, digest) in [
-            (&["380.55", "payment-19238465"][..], "72|oBCB7Z3SmUm1gvkpEdRcSR2q1ERHpG4vD3DNBmuT", "DC32D403CE6BD2E54D4D213278DB286C"),
+            (
+                &["380.55", "payment-19238465"][..],
+                "72|oBCB7Z3SmUm1gvkpEdRcSR2q1ERHpG4vD3DNBmuT",
+                "DC32D403CE6BD2E54D4D213278DB286C",
+            ),
             (&["75.00", "ord_1001"], TOKEN, "654DBB48B40B07D4523B19363AB28833"),
             (&["18.54", "Order 123"], TOKEN, "435805623AAC4E7CFA49EBB215A900FF"),
             (&["18.54", "Заказ 123"], TOKEN, "B65F52FBD2D2AA048631657C46AB1DCF"),
-            (&["10.99", "USD", "BILL-1", "PAY-1", "REF-1"], TOKEN, "9F95607265FC311D12876C90F7C351A5"),
+            (
+                &["10.99", "USD", "BILL-1", "PAY-1", "REF-1"],
+                TOKEN,
+                "9F95607265FC311D12876C90F7C351A5",
+            ),
             (&["BILL-1", "PAY-1", "CB-1"], TOKEN, "5268D3D1C9872DB6CDC762548E2651E4"),
             // Payouts are not taken here; the formula is the same.
             (&["1500.00", "PO-1"], TOKEN, "188B742E946022EF490E85621C26CDD6"),
@@ -198,13 +221,41 @@ mod tests {
 
     #[test]
     fn notices_verify_on_the_strings_that_come_out_of_the_form() {
-        assert_eq!(payment("75.00", "ord_1001", "654DBB48B40B07D4523B19363AB28833").unwrap().reference(), "ord_1001");
-        assert_eq!(payment("18.54", "Order 123", "435805623AAC4E7CFA49EBB215A900FF").unwrap().reference(), "Order 123");
-        assert_eq!(payment("18.54", "Заказ 123", "B65F52FBD2D2AA048631657C46AB1DCF").unwrap().reference(), "Заказ 123");
+        assert_eq!(
+            payment("75.00", "ord_1001", "654DBB48B40B07D4523B19363AB28833")
+                .unwrap()
+                .reference(),
+            "ord_1001"
+        );
+        assert_eq!(
+            payment("18.54", "Order 123", "435805623AAC4E7CFA49EBB215A900FF")
+                .unwrap()
+                .reference(),
+            "Order 123"
+        );
+        assert_eq!(
+            payment("18.54", "Заказ 123", "B65F52FBD2D2AA048631657C46AB1DCF")
+                .unwrap()
+                .reference(),
+            "Заказ 123"
+        );
         let published = "OutSum=380.55&InvId=payment-19238465&SignatureValue=DC32D403CE6BD2E54D4D213278DB286C";
-        assert!(verify(Kind::Payment, &token("72|oBCB7Z3SmUm1gvkpEdRcSR2q1ERHpG4vD3DNBmuT"), published.as_bytes()).is_ok());
+        assert!(
+            verify(
+                Kind::Payment,
+                &token("72|oBCB7Z3SmUm1gvkpEdRcSR2q1ERHpG4vD3DNBmuT"),
+                published.as_bytes()
+            )
+            .is_ok()
+        );
         // The space as `+` and as `%20` is the same string.
-        assert!(check(Kind::Payment, "OutSum=18.54&InvId=Order%20123&SignatureValue=435805623AAC4E7CFA49EBB215A900FF").is_ok());
+        assert!(
+            check(
+                Kind::Payment,
+                "OutSum=18.54&InvId=Order%20123&SignatureValue=435805623AAC4E7CFA49EBB215A900FF"
+            )
+            .is_ok()
+        );
         assert_eq!(check(Kind::Payment, PAYMENT).unwrap().field("TrsId"), "BILL-1");
         assert_eq!(check(Kind::Refund, REFUND).unwrap().reference(), "BILL-1");
         assert_eq!(check(Kind::Chargeback, CHARGEBACK).unwrap().field("PaymentId"), "PAY-1");
@@ -230,9 +281,16 @@ mod tests {
             // Printed in the provider's reference, but made with no printed token; the last is not even hex.
             ("380.55", "payment-19238465", "5A41374P24C9"),
         ] {
-            assert_eq!(payment(out_sum, inv_id, digest), Err(Refusal::InvalidSignature), "{out_sum} {inv_id} {digest}");
+            assert_eq!(
+                payment(out_sum, inv_id, digest),
+                Err(Refusal::InvalidSignature),
+                "{out_sum} {inv_id} {digest}"
+            );
         }
-        assert_eq!(verify(Kind::Payment, &token("another"), PAYMENT.as_bytes()), Err(Refusal::InvalidSignature));
+        assert_eq!(
+            verify(Kind::Payment, &token("another"), PAYMENT.as_bytes()),
+            Err(Refusal::InvalidSignature)
+        );
         assert_eq!(check(Kind::Payment, "OutSum=75.00&InvId=ord_1001"), Err(Refusal::InvalidSignature));
     }
 
@@ -242,7 +300,14 @@ mod tests {
         assert!(matches!(check(Kind::Refund, CHARGEBACK), Err(Refusal::Malformed(_))));
         assert!(matches!(check(Kind::Payment, REFUND), Err(Refusal::Malformed(_))));
         // The text hashed for a chargeback, cut at another colon.
-        assert!(check(Kind::Payment, "OutSum=BILL-1&InvId=PAY-1:CB-1&SignatureValue=5268D3D1C9872DB6CDC762548E2651E4").is_ok(), "an unknown order");
+        assert!(
+            check(
+                Kind::Payment,
+                "OutSum=BILL-1&InvId=PAY-1:CB-1&SignatureValue=5268D3D1C9872DB6CDC762548E2651E4"
+            )
+            .is_ok(),
+            "an unknown order"
+        );
         let cut = "BillId=10.99:USD:BILL-1&PaymentId=PAY-1&Id=REF-1&SignatureValue=9F95607265FC311D12876C90F7C351A5";
         assert!(matches!(check(Kind::Chargeback, cut), Err(Refusal::Malformed(_))));
     }
@@ -250,7 +315,12 @@ mod tests {
     #[test]
     fn unsigned_fields_can_be_anything_and_verify_all_the_same() {
         let signed = "OutSum=75.00&InvId=ord_1001&SignatureValue=654DBB48B40B07D4523B19363AB28833";
-        for unsigned in ["", "&Status=FAIL", "&Status=OVERPAID&CurrencyIn=RUB", "&Commission=-5&TrsId=other&custom=x"] {
+        for unsigned in [
+            "",
+            "&Status=FAIL",
+            "&Status=OVERPAID&CurrencyIn=RUB",
+            "&Commission=-5&TrsId=other&custom=x",
+        ] {
             assert!(check(Kind::Payment, &format!("{signed}{unsigned}")).is_ok(), "{unsigned}");
         }
     }
@@ -258,8 +328,15 @@ mod tests {
     #[test]
     fn what_is_no_form_or_lacks_a_signed_field_is_malformed() {
         for body in [
-            "=", "{}", "OutSum=75.00&SignatureValue=x", "InvId=ord_1001&SignatureValue=x", "OutSum=&InvId=ord_1001&SignatureValue=x",
-            "OutSum=75.00&InvId=a%00&SignatureValue=x", "OutSum=75.00&InvId=a&InvId=b&SignatureValue=x", "OutSum=75.00&InvId=%FF&SignatureValue=x", "OutSum=7:5&InvId=a&SignatureValue=x",
+            "=",
+            "{}",
+            "OutSum=75.00&SignatureValue=x",
+            "InvId=ord_1001&SignatureValue=x",
+            "OutSum=&InvId=ord_1001&SignatureValue=x",
+            "OutSum=75.00&InvId=a%00&SignatureValue=x",
+            "OutSum=75.00&InvId=a&InvId=b&SignatureValue=x",
+            "OutSum=75.00&InvId=%FF&SignatureValue=x",
+            "OutSum=7:5&InvId=a&SignatureValue=x",
             &format!("OutSum=75.00&InvId={}&SignatureValue=x", "a".repeat(256)),
             &format!("{PAYMENT}{}", (0..60).map(|i| format!("&k{i}=1")).collect::<String>()),
         ] {
@@ -277,7 +354,10 @@ mod tests {
     fn the_log_copy_holds_no_signature_and_nobodys_address() {
         let body = format!("{PAYMENT}&PayerEmail=a%40example.com&PayerPhone=1&AccountNumber=4111**1111&custom=%00&ErrorMessage=%00x");
         let logged = check(Kind::Payment, &body).unwrap().logged();
-        assert_eq!(logged.keys().copied().collect::<Vec<_>>(), ["Commission", "CurrencyIn", "ErrorMessage", "InvId", "OutSum", "Status", "TrsId"]);
+        assert_eq!(
+            logged.keys().copied().collect::<Vec<_>>(),
+            ["Commission", "CurrencyIn", "ErrorMessage", "InvId", "OutSum", "Status", "TrsId"]
+        );
         assert_eq!(logged["ErrorMessage"], "\u{fffd}x");
     }
 

@@ -69,7 +69,10 @@ pub async fn settle(config: &Config, bill: &Bill, state: BillState, now: DateTim
     let (amount, currency) = match config.cardlink.api() {
         Api::V1 => (state.amount, state.currency),
         // The status call of v2 names no currency, and may name no amount: then the bill's own hold.
-        Api::V2 => (state.amount.or(Some(bill.amount)), state.currency.or_else(|| Some(bill.currency.clone()))),
+        Api::V2 => (
+            state.amount.or(Some(bill.amount)),
+            state.currency.or_else(|| Some(bill.currency.clone())),
+        ),
     };
     let notice = json!({
         "source": "cardlink", "provider_api": config.cardlink.api().name(), "origin": "poll", "bill_id": bill.bill_id, "status": state.status,

@@ -56,12 +56,23 @@ pub async fn run(config: &Config, now: DateTime<Utc>) -> Result<Report, ApiError
     let due: Expirable = config.db.call(EXPIRABLE_ORDERS, &json!({"now": now, "limit": BATCH})).await?;
     let mut report = Report::default();
     let mut unpaid = Vec::new();
-    for Due { order_id, bill_id, amount, currency } in due.orders {
+    for Due {
+        order_id,
+        bill_id,
+        amount,
+        currency,
+    } in due.orders
+    {
         let Some(bill_id) = bill_id else {
             unpaid.push(order_id);
             continue;
         };
-        let bill = Bill { order_id, bill_id, amount, currency };
+        let bill = Bill {
+            order_id,
+            bill_id,
+            amount,
+            currency,
+        };
         match bills::look(config, &bill).await {
             Ok(state) if state.status.has_money() => {
                 bills::settle(config, &bill, state, now).await?;

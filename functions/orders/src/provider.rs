@@ -44,7 +44,9 @@ impl Provider {
     pub fn from_bindings(bindings: &Bindings) -> Result<Self, BindingError> {
         let client = Client::from_bindings(bindings)?;
         let contract = match client.api() {
-            Api::V1 => Contract::V1 { shop_id: bindings.required("CARDLINK_SHOP_ID")? },
+            Api::V1 => Contract::V1 {
+                shop_id: bindings.required("CARDLINK_SHOP_ID")?,
+            },
             Api::V2 => Contract::V2,
         };
         Ok(Self { client, contract })
@@ -80,7 +82,8 @@ impl Provider {
     }
 
     async fn create_v2(&self, bill: &BillRequest<'_>) -> Result<Option<Bill>, ApiError> {
-        let amount = v2::CreateBill::number(bill.amount).ok_or_else(|| ApiError::new(Code::InternalError).detail("amount is no JSON number"))?;
+        let amount =
+            v2::CreateBill::number(bill.amount).ok_or_else(|| ApiError::new(Code::InternalError).detail("amount is no JSON number"))?;
         let request = v2::CreateBill {
             amount,
             currency: bill.currency,

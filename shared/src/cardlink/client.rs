@@ -94,7 +94,9 @@ impl Client {
     /// `POST {base}/bill/create` under v2.
     pub async fn create_v2(&self, body: String, idempotency_key: &str, timeout: Duration) -> Result<Answer, NoAnswer> {
         let url = format!("{}/bill/create", self.url);
-        self.outgoing.post_json(&url, self.token.expose(), &[("idempotency-key", idempotency_key)], body, timeout).await
+        self.outgoing
+            .post_json(&url, self.token.expose(), &[("idempotency-key", idempotency_key)], body, timeout)
+            .await
     }
 
     /// What the provider says of a bill now. `order_id` is ours; an answer that names another one is not taken.
@@ -116,7 +118,13 @@ impl Client {
             BillStatus::Overpaid | BillStatus::Underpaid => self.received(bill_id).await,
             BillStatus::Paid | BillStatus::Failed | BillStatus::Expired | BillStatus::Pending => None,
         };
-        Ok(BillState { status, raw_status: short(bill.status), amount: bill.amount, currency: bill.currency_in, received })
+        Ok(BillState {
+            status,
+            raw_status: short(bill.status),
+            amount: bill.amount,
+            currency: bill.currency_in,
+            received,
+        })
     }
 
     async fn received(&self, bill_id: &str) -> Option<Amount> {
@@ -130,7 +138,13 @@ impl Client {
             return Err(Unconfirmed::Unusable);
         }
         let status = BillStatus::from_v2(&bill.status);
-        Ok(BillState { status, raw_status: short(bill.status), amount: bill.amount, currency: bill.currency, received: None })
+        Ok(BillState {
+            status,
+            raw_status: short(bill.status),
+            amount: bill.amount,
+            currency: bill.currency,
+            received: None,
+        })
     }
 
     /// A payment with its refunds and its chargeback (v1).
@@ -144,7 +158,11 @@ impl Client {
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, Unconfirmed> {
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
         let url = format!("{}/{path}?{query}", self.url);
-        let answer = self.outgoing.get(&url, self.token.expose(), TIMEOUT).await.map_err(Unconfirmed::NoAnswer)?;
+        let answer = self
+            .outgoing
+            .get(&url, self.token.expose(), TIMEOUT)
+            .await
+            .map_err(Unconfirmed::NoAnswer)?;
         match answer.status {
             404 => Err(Unconfirmed::NotFound),
             200..=299 => answer.json().ok_or(Unconfirmed::Unusable),

@@ -115,7 +115,11 @@ mod tests {
 
     #[test]
     fn unusable_bills_are_recognised() {
-        let bill = |id: &str, url: &str| Bill { bill_id: id.into(), payment_url: url.into(), expires_at: None };
+        let bill = |id: &str, url: &str| Bill {
+            bill_id: id.into(),
+            payment_url: url.into(),
+            expires_at: None,
+        };
         assert!(bill("b", "https://pay.example/b").is_usable());
         assert!(!bill("", "https://pay.example/b").is_usable());
         assert!(!bill("b", "javascript:alert(1)").is_usable());

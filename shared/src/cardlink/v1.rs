@@ -4,8 +4,8 @@
 //! a member that cannot be read is none rather than an error, so that a person decides about it instead of a retry. Status words stay
 //! text: a new one must not make an answer unreadable.
 
-use serde::de::{DeserializeOwned, Deserializer};
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer};
 use serde_json::value::RawValue;
 use url::form_urlencoded::Serializer;
 use uuid::Uuid;
@@ -67,7 +67,11 @@ pub struct Created {
 impl Created {
     /// `None` when the provider says that it made no bill.
     pub fn into_bill(self) -> Option<Bill> {
-        let bill = Bill { bill_id: self.bill_id, payment_url: self.link_page_url, expires_at: None };
+        let bill = Bill {
+            bill_id: self.bill_id,
+            payment_url: self.link_page_url,
+            expires_at: None,
+        };
         self.success.is_none_or(|Flag(success)| success).then_some(bill)
     }
 }
@@ -157,8 +161,16 @@ impl Refused {
     /// What may be logged of it: the provider's own code and the names of the fields. Its sentences may quote what was sent.
     pub fn summary(&self) -> String {
         let plain = |text: &str| text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:".contains(&b));
-        let code = self.message.as_deref().filter(|message| message.starts_with("api:error.") && plain(message));
-        let fields = self.errors.iter().flat_map(|errors| errors.keys().map(String::as_str)).filter(|field| plain(field)).take(10);
+        let code = self
+            .message
+            .as_deref()
+            .filter(|message| message.starts_with("api:error.") && plain(message));
+        let fields = self
+            .errors
+            .iter()
+            .flat_map(|errors| errors.keys().map(String::as_str))
+            .filter(|field| plain(field))
+            .take(10);
         code.into_iter().chain(fields).collect::<Vec<_>>().join(" ")
     }
 }
@@ -170,7 +182,10 @@ pub struct Flag(pub bool);
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let token = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(Self(matches!(token.get().trim_matches('"').to_ascii_lowercase().as_str(), "true" | "1")))
+        Ok(Self(matches!(
+            token.get().trim_matches('"').to_ascii_lowercase().as_str(),
+            "true" | "1"
+        )))
     }
 }
 
@@ -191,9 +206,13 @@ fn lenient_amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<A
 
 /// The documents do not say whether it is one object or a list.
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Reversal>, D::Error> {
-    let Some(token) = Option::<Box<RawValue>>::deserialize(deserializer)? else { return Ok(Vec::new()) };
+    let Some(token) = Option::<Box<RawValue>>::deserialize(deserializer)? else {
+        return Ok(Vec::new());
+    };
     let many = serde_json::from_str::<Vec<Reversal>>(token.get()).ok();
-    Ok(many.or_else(|| serde_json::from_str(token.get()).ok().map(|one| vec![one])).unwrap_or_default())
+    Ok(many
+        .or_else(|| serde_json::from_str(token.get()).ok().map(|one| vec![one]))
+        .unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -236,8 +255,12 @@ mod tests {
     #[test]
     fn success_is_read_as_a_string_and_as_a_boolean() {
         let bill = |success: &str| {
-            let json = format!(r#"{{{success}"link_url":"https://pay.example/q","link_page_url":"https://pay.example/t","bill_id":"3P1p2rgW7Y"}}"#);
-            read::<Created>(&json).into_bill().map(|bill| (bill.bill_id, bill.payment_url, bill.expires_at))
+            let json = format!(
+                r#"{{{success}"link_url":"https://pay.example/q","link_page_url":"https://pay.example/t","bill_id":"3P1p2rgW7Y"}}"#
+            );
+            read::<Created>(&json)
+                .into_bill()
+                .map(|bill| (bill.bill_id, bill.payment_url, bill.expires_at))
         };
         let made = Some(("3P1p2rgW7Y".to_owned(), "https://pay.example/t".to_owned(), None));
         for success in [r#""success":"true","#, r#""success":true,"#, ""] {
@@ -254,15 +277,27 @@ mod tests {
             r#"{"id":"LXZv3R7Q5B","order_id":"order-285394168","status":"NEW","type":"MULTI","amount":100.05,"currency_in":"RUB",
                 "created_at":"2020-11-11 14:46:20","ttl":600,"success":true}"#,
         );
-        assert_eq!((state.id.as_str(), state.order_id.as_deref(), state.status.as_str()), ("LXZv3R7Q5B", Some("order-285394168"), "NEW"));
-        assert_eq!((state.amount, state.currency_in.as_deref(), state.active), (money("100.05"), Some("RUB"), None));
+        assert_eq!(
+            (state.id.as_str(), state.order_id.as_deref(), state.status.as_str()),
+            ("LXZv3R7Q5B", Some("order-285394168"), "NEW")
+        );
+        assert_eq!(
+            (state.amount, state.currency_in.as_deref(), state.active),
+            (money("100.05"), Some("RUB"), None)
+        );
     }
 
     #[test]
     fn what_cannot_be_read_is_none_and_no_error() {
         let state: BillState = read(r#"{"id":"b","status":"SUCCESS","amount":1e2,"currency_in":643,"order_id":null,"active":[]}"#);
-        assert_eq!((state.amount, state.currency_in, state.order_id, state.active), (None, None, None, Some(Flag(false))));
-        assert!(serde_json::from_str::<BillState>(r#"{"id":"b"}"#).is_err(), "without a status there is no answer");
+        assert_eq!(
+            (state.amount, state.currency_in, state.order_id, state.active),
+            (None, None, None, Some(Flag(false)))
+        );
+        assert!(
+            serde_json::from_str::<BillState>(r#"{"id":"b"}"#).is_err(),
+            "without a status there is no answer"
+        );
     }
 
     #[test]
@@ -280,9 +315,22 @@ mod tests {
 
     #[test]
     fn refunds_and_a_chargeback_come_alone_in_a_list_or_not_at_all() {
-        let payment = |more: &str| read::<Payment>(&format!(r#"{{"id":"p","bill_id":"b","status":"SUCCESS","refunded_amount":"5.00"{more}}}"#));
-        let listed = payment(r#","refunds":[{"id":"r1","status":"SUCCESS","amount":5},{"id":"r2","status":"NEW","amount":1}],"chargeback":null"#);
-        assert_eq!(listed.refunds.iter().filter(|r| r.is_done()).map(|r| r.id.as_str()).collect::<Vec<_>>(), ["r1"]);
+        let payment = |more: &str| {
+            read::<Payment>(&format!(
+                r#"{{"id":"p","bill_id":"b","status":"SUCCESS","refunded_amount":"5.00"{more}}}"#
+            ))
+        };
+        let listed =
+            payment(r#","refunds":[{"id":"r1","status":"SUCCESS","amount":5},{"id":"r2","status":"NEW","amount":1}],"chargeback":null"#);
+        assert_eq!(
+            listed
+                .refunds
+                .iter()
+                .filter(|r| r.is_done())
+                .map(|r| r.id.as_str())
+                .collect::<Vec<_>>(),
+            ["r1"]
+        );
         assert_eq!((listed.refunds[0].amount, listed.chargeback.len()), (money("5.00"), 0));
         let alone = payment(r#","chargeback":{"id":"c1","status":"SUCCESS"}"#);
         assert!(alone.chargeback[0].is_done() && alone.refunds.is_empty());
@@ -295,7 +343,10 @@ mod tests {
             r#"{"message":"The payer email a@example.com is wrong.","errors":{"payer_email":["a@example.com is no address"],"ttl":["too long"],"a@b.c":[]}}"#,
         );
         assert_eq!(laravel.summary(), "payer_email ttl");
-        assert_eq!(read::<Refused>(r#"{"success":false,"message":"api:error.shop_not_found"}"#).summary(), "api:error.shop_not_found");
+        assert_eq!(
+            read::<Refused>(r#"{"success":false,"message":"api:error.shop_not_found"}"#).summary(),
+            "api:error.shop_not_found"
+        );
         assert_eq!(read::<Refused>(r#"{"message":"Unauthenticated."}"#).summary(), "");
     }
 }

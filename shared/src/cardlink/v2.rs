@@ -37,7 +37,11 @@ pub struct Created {
 
 impl From<Created> for Bill {
     fn from(created: Created) -> Self {
-        Self { bill_id: created.bill_id, payment_url: created.payment_url, expires_at: created.expires_at }
+        Self {
+            bill_id: created.bill_id,
+            payment_url: created.payment_url,
+            expires_at: created.expires_at,
+        }
     }
 }
 
@@ -67,6 +71,10 @@ mod tests {
             webhook_url: "https://shop.example/w".into(),
             expires_in: 3600,
         };
-        assert!(serde_json::to_string(&bill).unwrap().starts_with(r#"{"amount":37.50,"currency":"USD","#));
+        assert!(
+            serde_json::to_string(&bill)
+                .unwrap()
+                .starts_with(r#"{"amount":37.50,"currency":"USD","#)
+        );
     }
 }
