@@ -88,12 +88,7 @@ impl Bill {
     }
 
     pub fn take_payment(&mut self, price: Decimal, commission: Decimal, now: DateTime<Utc>) -> &Payment {
-        let on_top = if self.request.v1.as_ref().is_some_and(|terms| terms.payer_pays_commission) {
-            commission
-        } else {
-            Decimal::ZERO
-        };
-        self.add_payment(true, price, on_top, commission, now);
+        self.add_payment(true, price, commission, now);
         let paid = self.price_paid();
         self.status = match paid.cmp(&self.request.amount) {
             std::cmp::Ordering::Less => Status::Underpaid,
@@ -104,17 +99,19 @@ impl Bill {
         &self.payments[self.payments.len() - 1]
     }
 
-    /// An attempt that failed; it takes nothing from a bill that is paid.
+    /// An attempt that failed; it takes nothing from a bill that is paid. It names the very sum that a success would have named.
     pub fn fail_payment(&mut self, now: DateTime<Utc>) -> &Payment {
-        let rest = self.rest();
-        self.add_payment(false, rest, Decimal::ZERO, Decimal::ZERO, now);
+        let price = if self.rest().is_zero() { self.request.amount } else { self.rest() };
+        self.add_payment(false, price, usual_commission(price), now);
         if self.price_paid().is_zero() {
             self.status = Status::Failed;
         }
         &self.payments[self.payments.len() - 1]
     }
 
-    fn add_payment(&mut self, succeeded: bool, price: Decimal, on_top: Decimal, commission: Decimal, now: DateTime<Utc>) {
+    fn add_payment(&mut self, succeeded: bool, price: Decimal, commission: Decimal, now: DateTime<Utc>) {
+        let payer_pays = self.request.v1.as_ref().is_some_and(|terms| terms.payer_pays_commission);
+        let on_top = if payer_pays { commission } else { Decimal::ZERO };
         self.payments.push(Payment {
             id: new_id(),
             succeeded,
@@ -188,7 +185,8 @@ mod tests {
             bill.take_payment(Decimal::new(price, 0), Decimal::ZERO, now);
             assert_eq!(bill.status(now).v1_name(), status);
         }
-        bill.fail_payment(now);
+        let attempt = bill.fail_payment(now);
+        assert_eq!((attempt.succeeded, amount_text(attempt.amount).as_str()), (false, "16.00"));
         assert_eq!(bill.status(now).v1_name(), "OVERPAID");
     }
 

@@ -39,6 +39,10 @@ async fn what_the_browser_carries_to_the_fail_page_buys_nothing() {
     let failed = press(&shop, &order, "fail").await;
     assert_eq!(outcome(&failed), "failed");
     let carried = failed["return_form"].as_object().unwrap();
+    assert_eq!(
+        carried["OutSum"], "38.89",
+        "the very sum of a payment that succeeds: 37.50 and the commission"
+    );
     let mut form: Vec<(&str, &str)> = carried
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
