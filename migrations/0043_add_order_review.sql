@@ -142,7 +142,9 @@ begin
     end;
   else
     perform shop.release_codes(o.id, now());
-    update shop.orders set status = 'paid', fulfilment = 'none', review_reason = null, failure_reason = 'closed_by_staff' where id = o.id;
+    update shop.orders set status = case when o.refund_amount > 0 then 'partially_refunded' else 'paid' end, fulfilment = 'none', review_reason = null,
+      failure_reason = 'closed_by_staff'
+    where id = o.id;
   end if;
   update ops.system_notifications set is_resolved = true, resolved_by = ops.request_user(), resolved_at = now()
   where tenant_id = v_tenant and type = o.review_reason and subject = 'order:' || o.id and not is_resolved;

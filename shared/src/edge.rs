@@ -91,6 +91,15 @@ impl Bindings<'_> {
         parse(&self.required(name)?).ok_or_else(|| BindingError(format!("binding {name} must be {expected}")))
     }
 
+    /// An optional `1` or `0`. Anything else is refused: `false` would read as set.
+    pub fn flag(&self, name: &str) -> Result<bool, BindingError> {
+        match self.optional(name).as_deref() {
+            None | Some("0") => Ok(false),
+            Some("1") => Ok(true),
+            Some(_) => Err(BindingError(format!("binding {name} must be 1 or 0"))),
+        }
+    }
+
     pub fn db(&self) -> Result<Db, BindingError> {
         let token = self.secret("POSTGREST_TOKEN")?;
         let apikey = self.optional("POSTGREST_APIKEY");

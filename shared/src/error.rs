@@ -42,6 +42,7 @@ pub enum Code {
     ProviderUnavailable,
     DatabaseUnavailable,
     ChallengeUnavailable,
+    ProviderUnconfirmed,
     ProviderTimeout,
 }
 
@@ -58,7 +59,7 @@ pub enum Level {
 }
 
 impl Code {
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::InvalidIdempotencyKey,
@@ -89,6 +90,7 @@ impl Code {
         Self::ProviderUnavailable,
         Self::DatabaseUnavailable,
         Self::ChallengeUnavailable,
+        Self::ProviderUnconfirmed,
         Self::ProviderTimeout,
     ];
 
@@ -124,8 +126,9 @@ impl Code {
             Self::Misconfigured => "misconfigured",
             Self::DatabaseUnavailable => "database_unavailable",
             Self::ChallengeUnavailable => "challenge_unavailable",
-            // One code, two statuses: 502 when the provider refused or could not be reached, 504 when it did not answer in time.
-            Self::ProviderUnavailable | Self::ProviderTimeout => "provider_unavailable",
+            // One code, three statuses: 502 when the provider refused or could not be reached, 504 when it did not answer in time,
+            // 503 when it is the provider itself that must come again, because its notice could not be confirmed with it.
+            Self::ProviderUnavailable | Self::ProviderTimeout | Self::ProviderUnconfirmed => "provider_unavailable",
         }
     }
 
@@ -152,7 +155,7 @@ impl Code {
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::InternalError | Self::Misconfigured => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ProviderUnavailable => StatusCode::BAD_GATEWAY,
-            Self::DatabaseUnavailable | Self::ChallengeUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DatabaseUnavailable | Self::ChallengeUnavailable | Self::ProviderUnconfirmed => StatusCode::SERVICE_UNAVAILABLE,
             Self::ProviderTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -190,6 +193,7 @@ impl Code {
             Self::ProviderUnavailable => "The payment provider did not accept the order; nothing was charged. Please try again.",
             Self::DatabaseUnavailable => "The service is busy; please try again in a moment.",
             Self::ChallengeUnavailable => "The check that you are a person is not available; please try again in a moment.",
+            Self::ProviderUnconfirmed => "The notice could not be confirmed with the payment provider; please send it again.",
             Self::ProviderTimeout => "The payment provider did not answer in time; nothing was charged. Please try again.",
         }
     }
@@ -222,6 +226,7 @@ impl Code {
             | Self::PaymentNotFound
             | Self::ProviderUnavailable
             | Self::ProviderTimeout
+            | Self::ProviderUnconfirmed
             | Self::DatabaseUnavailable
             | Self::TooManyRequests
             | Self::ChallengeUnavailable => Level::Warn,
@@ -233,7 +238,7 @@ impl Code {
     pub const fn retry_after(self) -> Option<u32> {
         match self {
             Self::DatabaseUnavailable => Some(2),
-            Self::ProviderUnavailable | Self::ProviderTimeout | Self::ChallengeUnavailable => Some(5),
+            Self::ProviderUnavailable | Self::ProviderTimeout | Self::ProviderUnconfirmed | Self::ChallengeUnavailable => Some(5),
             Self::TooManyRequests => Some(600),
             Self::InvalidJson
             | Self::InvalidRequest

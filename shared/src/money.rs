@@ -54,6 +54,17 @@ impl Amount {
     pub fn is_zero(&self) -> bool {
         self.0.is_zero()
     }
+
+    /// `None` where the sum is larger than any amount may be.
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        let sum = self.0 + other.0;
+        (sum <= MAX).then_some(Self(sum))
+    }
+
+    /// The difference, or zero where `other` is the larger one.
+    pub fn saturating_sub(self, other: Self) -> Self {
+        if other.0 < self.0 { Self(self.0 - other.0) } else { Self::ZERO }
+    }
 }
 
 impl FromStr for Amount {
@@ -132,6 +143,15 @@ mod tests {
             assert_eq!(text.parse::<Amount>().unwrap().to_string(), printed);
         }
         assert_eq!("9999999999.99".parse::<Amount>().unwrap().to_string(), "9999999999.99");
+    }
+
+    #[test]
+    fn sums_stay_amounts() {
+        let amount = |text: &str| text.parse::<Amount>().unwrap();
+        assert_eq!(amount("0.10").checked_add(amount("0.20")), Some(amount("0.30")));
+        assert_eq!(amount("9999999999.99").checked_add(amount("0.01")), None);
+        assert_eq!(amount("18.54").saturating_sub(amount("2.54")), amount("16"));
+        assert_eq!(amount("1").saturating_sub(amount("2")), Amount::ZERO);
     }
 
     #[test]

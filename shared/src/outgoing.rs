@@ -59,6 +59,15 @@ impl Outgoing {
         Self::send(self.client.post(url).header("content-type", "application/json").body(body), timeout).await
     }
 
+    pub async fn post_form(&self, url: &str, token: &str, form: String, timeout: Duration) -> Result<Answer, NoAnswer> {
+        let request = self
+            .client
+            .post(url)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form);
+        Self::send(request.bearer_auth(token), timeout).await
+    }
+
     pub async fn get(&self, url: &str, token: &str, timeout: Duration) -> Result<Answer, NoAnswer> {
         Self::send(self.client.get(url).bearer_auth(token), timeout).await
     }

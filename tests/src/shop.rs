@@ -13,7 +13,7 @@ use stack::jwt::{Claims, Signer};
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
-use crate::{Reply, signed_notice, stack};
+use crate::{Reply, signed_notice, stack, stack_v1};
 
 /// What `POST /api/orders/create` gave.
 #[derive(Debug, Clone)]
@@ -40,7 +40,17 @@ pub struct Shop {
 
 impl Shop {
     pub async fn new() -> Self {
-        let info = stack();
+        Self::on(stack()).await
+    }
+
+    /// A shop on the stack that speaks Cardlink v1, with this many free codes of nominal 50.
+    pub async fn v1(codes: usize) -> Self {
+        let shop = Self::on(stack_v1()).await;
+        shop.add_codes("50.00", codes).await;
+        shop
+    }
+
+    async fn on(info: &'static Info) -> Self {
         let (db, connection) = tokio_postgres::connect(&info.database_url, NoTls).await.unwrap();
         tokio::spawn(connection);
         let tenant = Uuid::new_v4();
@@ -272,7 +282,7 @@ impl Shop {
         let rows = self
             .db
             .query(
-                "select kind, status from ops.outbox where tenant_id = $1 order by seq",
+                "select kind, status from ops.outbox where tenant_id = $1 order by seq, created_at, finished_at",
                 &[&self.tenant],
             )
             .await

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
-use stack::{Config, Info, Runtime, Stack, layout, ports::Wanted};
+use stack::{CardlinkApi, Config, Info, Runtime, Stack, layout, ports::Wanted};
 
 use crate::{
     setup,
@@ -22,6 +22,9 @@ pub struct Options {
     /// What runs the Workers: `wrangler` as in production's own tool, `workerd` is faster
     #[arg(long, value_enum, default_value = "wrangler")]
     runtime: RuntimeName,
+    /// Which of Cardlink's contracts is spoken: `v1` is the provider's public API, `v2` that of the product documents
+    #[arg(long, value_enum, default_value = "v2")]
+    cardlink: Contract,
     /// Own name, free ports, data that is thrown away at the end
     #[arg(long, conflicts_with = "stack")]
     ephemeral: bool,
@@ -39,6 +42,12 @@ enum RuntimeName {
     Workerd,
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Contract {
+    V1,
+    V2,
+}
+
 impl Options {
     fn config(&self, root: PathBuf) -> Config {
         let runtime = match self.runtime {
@@ -47,6 +56,10 @@ impl Options {
         };
         let mut config = Config::ephemeral(root, runtime);
         config.tick = Some(TICK);
+        config.cardlink = match self.cardlink {
+            Contract::V1 => CardlinkApi::V1,
+            Contract::V2 => CardlinkApi::V2,
+        };
         if !self.ephemeral {
             config.name.clone_from(&self.stack);
             config.ephemeral = false;
@@ -170,7 +183,7 @@ mod tests {
             (config.name.as_str(), config.ephemeral, config.ports),
             (layout::DEFAULT, false, Wanted::default())
         );
-        assert_eq!(config.runtime, Runtime::Wrangler);
+        assert_eq!((config.runtime, config.cardlink), (Runtime::Wrangler, CardlinkApi::V2));
     }
 
     #[test]
@@ -180,6 +193,12 @@ mod tests {
         let thrown = config(&["--ephemeral", "--runtime", "workerd"]);
         assert!(thrown.ephemeral && thrown.ports.any_free && thrown.runtime == Runtime::Workerd);
         assert!(thrown.name.starts_with(layout::EPHEMERAL_PREFIX));
+    }
+
+    #[test]
+    fn the_contract_can_be_chosen() {
+        assert_eq!(config(&["--cardlink", "v1"]).cardlink, CardlinkApi::V1);
+        assert!(Cli::try_parse_from(["dev", "--cardlink", "v3"]).is_err());
     }
 
     #[test]

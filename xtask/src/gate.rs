@@ -9,13 +9,15 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use stack::{Config, Runtime, Stack};
+use stack::{CardlinkApi, Config, Runtime, Stack};
 
 use crate::{check, command, setup, shutdown::Signals, tally::Tally, tools, trouble, ui};
 
 const PACKAGE: &str = "lonieve-tests";
 /// The path of stack.json, for the end-to-end tests.
 const STACK_VARIABLE: &str = "LONIEVE_STACK";
+/// The same of the stack whose Workers speak Cardlink v1.
+const V1_STACK_VARIABLE: &str = "LONIEVE_STACK_V1";
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -80,17 +82,24 @@ async fn phases(root: PathBuf, filter: Option<String>, report: &mut Report) {
     }
 }
 
-/// One throw-away stack serves all end-to-end tests; those that need another runtime or an own database start it themselves.
+/// Two throw-away stacks, one for each of Cardlink's contracts, serve all end-to-end tests; those that need another runtime or an own
+/// database start it themselves.
 async fn end_to_end(root: PathBuf, filter: Option<String>, targets: Vec<String>, report: &mut Report) {
     let (begun, name) = (Instant::now(), "Starting the stack".to_owned());
     ui::step(&name);
-    let config = Config {
-        test_clock: true,
-        ..Config::ephemeral(root.clone(), Runtime::Workerd)
+    let start = async |cardlink: CardlinkApi| {
+        let config = Config {
+            test_clock: true,
+            cardlink,
+            ..Config::ephemeral(root.clone(), Runtime::Workerd)
+        };
+        ui::note(&format!("Cardlink {}", cardlink.name()));
+        Stack::start(config, Arc::new(ui::note)).await
     };
-    let mut stack = match Stack::start(config, Arc::new(ui::note)).await {
-        Ok(stack) => stack,
-        Err(error) => return report.fail(&name, &error),
+    // One after the other: both look for free ports.
+    let (mut stack, mut v1) = match (start(CardlinkApi::V2).await, start(CardlinkApi::V1).await) {
+        (Ok(stack), Ok(v1)) => (stack, v1),
+        (Err(error), _) | (_, Err(error)) => return report.fail(&name, &error),
     };
     report.phases.push((name, begun.elapsed(), None));
     let mut tests = command::cargo(&root);
@@ -98,21 +107,25 @@ async fn end_to_end(root: PathBuf, filter: Option<String>, targets: Vec<String>,
         .args(["test", "--package", PACKAGE, "--no-fail-fast"])
         .args(targets)
         .args(&filter)
-        .env(STACK_VARIABLE, stack.path());
+        .env(STACK_VARIABLE, stack.path())
+        .env(V1_STACK_VARIABLE, v1.path());
     let before = report.total.failed;
     let ended = tokio::select! {
         () = report.tests("End-to-end tests", tests) => None,
         error = stack.failure() => Some(error),
+        error = v1.failure() => Some(error),
     };
     if let Some(error) = ended {
         stack::process::kill_registered();
         report.fail("The stack ended during the tests", &error);
     }
     if report.total.failed > before {
-        keep_logs(&root, &stack.logs());
+        keep_logs(&root, &[("v2", stack.logs()), ("v1", v1.logs())]);
     }
-    if let Err(error) = stack.stop().await {
-        report.fail("Stopping the stack", &error);
+    for stack in [stack, v1] {
+        if let Err(error) = stack.stop().await {
+            report.fail("Stopping the stack", &error);
+        }
     }
 }
 
@@ -139,19 +152,21 @@ pub fn test_files(root: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The stack's folder goes away with it; what its processes printed stays.
-fn keep_logs(root: &Path, logs: &Path) {
+/// A stack's folder goes away with it; what its processes printed stays.
+fn keep_logs(root: &Path, stacks: &[(&str, PathBuf)]) {
     let kept = root.join("target/last-test-logs");
     let copied = (|| {
         let _ = fs::remove_dir_all(&kept);
-        fs::create_dir_all(&kept)?;
-        for entry in fs::read_dir(logs)?.flatten().filter(|entry| entry.path().is_file()) {
-            fs::copy(entry.path(), kept.join(entry.file_name()))?;
+        for (name, logs) in stacks {
+            fs::create_dir_all(kept.join(name))?;
+            for entry in fs::read_dir(logs)?.flatten().filter(|entry| entry.path().is_file()) {
+                fs::copy(entry.path(), kept.join(name).join(entry.file_name()))?;
+            }
         }
         std::io::Result::Ok(())
     })();
     if copied.is_ok() {
-        ui::note("what the stack's processes printed is in target/last-test-logs");
+        ui::note("what the stacks' processes printed is in target/last-test-logs");
     }
 }
 

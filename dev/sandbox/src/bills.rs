@@ -1,7 +1,7 @@
-//! The bills and their states.
+//! The bills and their states, of both contracts.
 //!
 //! A bill is PENDING until it is paid, failed or past its time. A failed or expired bill can still be paid, as with the real
-//! provider; a paid one stays paid.
+//! provider; a paid one stays paid. What v1 adds (payments, too much, too little, refunds) stands in `payments.rs`.
 
 use std::collections::HashMap;
 
@@ -13,24 +13,43 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::clock;
+use crate::payments::Payment;
 use crate::signature::amount_number;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     Pending,
+    /// v1 only: the payer has begun to pay.
+    Processing,
     Paid,
+    /// v1 only.
+    Underpaid,
+    /// v1 only.
+    Overpaid,
     Failed,
     Expired,
 }
 
 impl Status {
-    /// As the wire spells it.
+    /// As v2 spells it.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Pending => "PENDING",
-            Self::Paid => "PAID",
+            Self::Pending | Self::Processing | Self::Underpaid => "PENDING",
+            Self::Paid | Self::Overpaid => "PAID",
             Self::Failed => "FAILED",
             Self::Expired => "EXPIRED",
+        }
+    }
+
+    /// As v1 spells it. It has no word for a bill whose time is over: such a bill is NEW and not active.
+    pub fn v1_name(self) -> &'static str {
+        match self {
+            Self::Pending | Self::Expired => "NEW",
+            Self::Processing => "PROCESS",
+            Self::Paid => "SUCCESS",
+            Self::Underpaid => "UNDERPAID",
+            Self::Overpaid => "OVERPAID",
+            Self::Failed => "FAIL",
         }
     }
 }
@@ -45,6 +64,14 @@ pub struct NewBill {
     pub return_url: String,
     pub webhook_url: String,
     pub lifetime: TimeDelta,
+    /// What a v1 bill has besides; `return_url` is its success page then, `webhook_url` the shop's Result URL.
+    pub v1: Option<V1Terms>,
+}
+
+#[derive(Clone, Debug)]
+pub struct V1Terms {
+    pub fail_url: String,
+    pub payer_pays_commission: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -56,7 +83,9 @@ pub struct Bill {
     pub paid_at: Option<DateTime<Utc>>,
     /// What arrived, where a test paid another amount or currency than was asked for.
     pub received: Option<(Decimal, String)>,
-    status: Status,
+    /// v1 only, oldest first.
+    pub payments: Vec<Payment>,
+    pub(crate) status: Status,
 }
 
 impl Bill {
@@ -79,7 +108,8 @@ impl Bill {
 
     /// Moves the bill where the state allows it.
     pub fn move_to(&mut self, status: Status, now: DateTime<Utc>) {
-        if self.status == Status::Paid || status == Status::Pending {
+        let has_money = matches!(self.status, Status::Paid | Status::Underpaid | Status::Overpaid);
+        if has_money || status == Status::Pending {
             return;
         }
         self.status = status;
@@ -92,7 +122,10 @@ impl Bill {
         let (amount, currency) = self.reported();
         Shown {
             bill_id: self.id.clone(),
-            status: self.status(now).name(),
+            status: match self.request.v1 {
+                Some(_) => self.status(now).v1_name(),
+                None => self.status(now).name(),
+            },
             amount: amount_number(amount),
             currency: currency.to_owned(),
             order_id: self.request.order_id.clone(),
@@ -116,6 +149,11 @@ pub struct Shown {
     pub paid_at: Option<String>,
 }
 
+/// Twelve letters and digits, as for every thing the provider names.
+pub fn new_id() -> String {
+    rand::rng().sample_iter(Alphanumeric).take(12).map(char::from).collect()
+}
+
 #[derive(Default)]
 pub struct Bills {
     by_id: HashMap<String, Bill>,
@@ -125,7 +163,7 @@ pub struct Bills {
 impl Bills {
     /// Every call makes a bill: nothing says that Cardlink refuses a repeated `order_id`.
     pub fn create(&mut self, request: NewBill, now: DateTime<Utc>) -> Bill {
-        let id: String = rand::rng().sample_iter(Alphanumeric).take(12).map(char::from).collect();
+        let id = new_id();
         let expires_at = now + request.lifetime;
         let bill = Bill {
             id: id.clone(),
@@ -134,6 +172,7 @@ impl Bills {
             expires_at,
             paid_at: None,
             received: None,
+            payments: Vec::new(),
             status: Status::Pending,
         };
         self.by_id.insert(id.clone(), bill.clone());
@@ -147,6 +186,14 @@ impl Bills {
 
     pub fn get_mut(&mut self, id: &str) -> Option<&mut Bill> {
         self.by_id.get_mut(id)
+    }
+
+    /// The v1 bill a payment belongs to.
+    pub fn of_payment(&self, payment_id: &str) -> Option<(&Bill, &Payment)> {
+        self.by_id.values().find_map(|bill| {
+            let payment = bill.payments.iter().find(|payment| payment.id == payment_id)?;
+            Some((bill, payment))
+        })
     }
 
     /// Newest first.
@@ -172,6 +219,7 @@ pub(crate) mod tests {
             return_url: "http://127.0.0.1:1/return".to_owned(),
             webhook_url: webhook_url.to_owned(),
             lifetime: TimeDelta::seconds(60),
+            v1: None,
         }
     }
 

@@ -25,10 +25,10 @@ use crate::{Shared, clock};
 /// Name of the outgoing webhook in fault rules and calls.
 pub const WEBHOOK: &str = "cardlink.webhook";
 
-const DEFAULT_LIFETIME_S: i64 = 3600;
-const MAX_LIFETIME_S: i64 = 30 * 24 * 3600;
+pub const DEFAULT_LIFETIME_S: i64 = 3600;
+pub const MAX_LIFETIME_S: i64 = 30 * 24 * 3600;
 
-type Errors = BTreeMap<&'static str, [&'static str; 1]>;
+pub type Errors = BTreeMap<&'static str, [&'static str; 1]>;
 
 #[derive(Deserialize)]
 struct CreateRequest {
@@ -129,6 +129,7 @@ fn check(request: &CreateRequest) -> Result<NewBill, Errors> {
             return_url,
             webhook_url,
             lifetime: TimeDelta::seconds(seconds),
+            v1: None,
         }),
         _ => Err(errors),
     }
@@ -144,16 +145,16 @@ pub fn is_currency(text: &str) -> bool {
     text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
-fn is_order_id(text: &str) -> bool {
+pub fn is_order_id(text: &str) -> bool {
     (1..=255).contains(&text.chars().count())
 }
 
-fn is_http_url(text: &str) -> bool {
+pub fn is_http_url(text: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else { return false };
     matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
 }
 
-fn is_email(text: &str) -> bool {
+pub fn is_email(text: &str) -> bool {
     text.split_once('@')
         .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty())
 }

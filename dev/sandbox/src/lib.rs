@@ -1,9 +1,9 @@
 //! Stand-ins for the outside companies, for one developer's machine and for tests.
 //!
-//! In scope: the Cardlink v2 contract (bills, hosted pay page, signed webhooks with retries), a mail endpoint of Resend's shape
-//! with a mailbox, Turnstile's check of a token, a switchboard that injects faults, and a record of every call. Out of scope:
-//! persistence (a restart forgets everything), TLS, and any check of our own code: the signature here is written independently of
-//! the one the Workers verify.
+//! In scope: both Cardlink contracts (bills, hosted pay page, signed webhooks with retries; under v1 also payments, refunds and
+//! chargebacks), a mail endpoint of Resend's shape with a mailbox, Turnstile's check of a token, a switchboard that injects faults,
+//! and a record of every call. Out of scope: persistence (a restart forgets everything), TLS, and any check of our own code: the
+//! signature here is written independently of the one the Workers verify.
 //!
 //! Nothing here moves money or sends mail. README.md lists the routes.
 
@@ -13,11 +13,15 @@ pub mod server;
 mod bills;
 mod calls;
 mod cardlink;
+mod cardlink_v1;
 mod clock;
 mod mail;
 mod mailbox;
 mod pages;
 mod pay;
+mod pay_v1;
+mod payments;
+mod postback;
 mod provider;
 mod signature;
 pub mod turnstile;
@@ -34,9 +38,11 @@ use hyper_util::rt::TokioExecutor;
 use crate::faults::{Faults, Targets};
 
 /// Names of the routes that fault rules and `GET /calls?route=` know.
-pub const ROUTES: [&str; 5] = [
+pub const ROUTES: [&str; 7] = [
     "cardlink.create",
     "cardlink.status",
+    "cardlink.payments",
+    "cardlink.payment",
     cardlink::WEBHOOK,
     "mail.send",
     "turnstile.verify",
@@ -49,8 +55,13 @@ pub struct Config {
     pub public_url: String,
     /// Bearer token Cardlink's API expects.
     pub cardlink_token: String,
-    /// Secret appended before hashing a webhook.
+    /// Secret appended before hashing a v2 webhook. (v1 has none: its key is the bearer token.)
     pub cardlink_secret: String,
+    /// The shop's id at Cardlink v1.
+    pub cardlink_shop_id: String,
+    /// Where the shop is. At v1 its Result, Refund and Chargeback URLs are settings of the dashboard, and stand there:
+    /// `/api/webhooks/cardlink`, `.../refund`, `.../chargeback`.
+    pub shop_url: String,
     /// Bearer token the mail API expects.
     pub mail_api_key: String,
 }
@@ -87,7 +98,9 @@ type Shared = Arc<App>;
 
 impl App {
     fn new(mut cfg: Config) -> Self {
-        cfg.public_url = cfg.public_url.trim_end_matches('/').to_owned();
+        for url in [&mut cfg.public_url, &mut cfg.shop_url] {
+            *url = url.trim_end_matches('/').to_owned();
+        }
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Self {
@@ -111,6 +124,22 @@ fn router(app: Shared) -> Router {
             post(cardlink::create).layer(recorded("cardlink.create")),
         )
         .route("/cardlink/v2/bill/status", get(cardlink::status).layer(recorded("cardlink.status")))
+        .route(
+            "/cardlink/v1/bill/create",
+            post(cardlink_v1::create).layer(recorded("cardlink.create")),
+        )
+        .route(
+            "/cardlink/v1/bill/status",
+            get(cardlink_v1::status).layer(recorded("cardlink.status")),
+        )
+        .route(
+            "/cardlink/v1/bill/payments",
+            get(cardlink_v1::payments).layer(recorded("cardlink.payments")),
+        )
+        .route(
+            "/cardlink/v1/payment/status",
+            get(cardlink_v1::payment).layer(recorded("cardlink.payment")),
+        )
         .route("/mail/emails", post(mail::send).layer(recorded("mail.send")))
         .route(
             "/turnstile/v0/siteverify",

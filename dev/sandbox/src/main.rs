@@ -5,7 +5,7 @@ use rand::Rng;
 use rand::distr::Alphanumeric;
 use sandbox::Config;
 
-/// Stand-ins for Cardlink v2 and the mail provider.
+/// Stand-ins for Cardlink (v1 and v2) and the mail provider.
 #[derive(Parser)]
 #[command(about)]
 struct Arguments {
@@ -18,6 +18,12 @@ struct Arguments {
     /// Secret of the webhook signature; made up and printed when absent.
     #[arg(long, env = "CARDLINK_SECRET", hide_env_values = true)]
     cardlink_secret: Option<String>,
+    /// The shop's id at Cardlink v1.
+    #[arg(long, default_value = "demo-shop")]
+    shop_id: String,
+    /// Where the shop is: v1 notices go to addresses below it.
+    #[arg(long, default_value = "http://127.0.0.1:8787")]
+    shop_url: String,
     /// Bearer token of the mail API; made up and printed when absent.
     #[arg(long, env = "MAIL_API_KEY", hide_env_values = true)]
     mail_api_key: Option<String>,
@@ -33,6 +39,8 @@ async fn main() -> anyhow::Result<()> {
         public_url,
         cardlink_token: given_or_made_up("CARDLINK_TOKEN", arguments.cardlink_token),
         cardlink_secret: given_or_made_up("CARDLINK_SECRET", arguments.cardlink_secret),
+        cardlink_shop_id: arguments.shop_id,
+        shop_url: arguments.shop_url,
         mail_api_key: given_or_made_up("MAIL_API_KEY", arguments.mail_api_key),
     };
     tokio::select! {

@@ -13,7 +13,7 @@ use crate::calls::Call;
 use crate::mail::Message;
 use crate::provider::lock;
 use crate::signature::amount_text;
-use crate::{Shared, clock};
+use crate::{Shared, clock, pay_v1};
 
 /// A table of more rows than this is no help to a person.
 const MAX_ROWS: usize = 200;
@@ -73,6 +73,11 @@ struct Pay<'a> {
     state: &'static str,
     expires_at: String,
     return_url: &'a str,
+    is_v1: bool,
+    /// v1: half of what is left of the payment, for a refund.
+    half: Option<String>,
+    /// v1: what has gone back so far.
+    gone: Option<String>,
 }
 
 pub fn pay(bill: &Bill, now: DateTime<Utc>) -> Response {
@@ -84,11 +89,19 @@ pub fn pay(bill: &Bill, now: DateTime<Utc>) -> Response {
         .ok()
         .and_then(|uri| uri.authority().map(ToString::to_string));
     let state = match bill.status(now) {
-        Status::Pending => "pending",
+        Status::Pending | Status::Processing => "pending",
         Status::Paid => "paid",
+        Status::Underpaid => "underpaid",
+        Status::Overpaid => "overpaid",
         Status::Failed => "failed",
         Status::Expired => "expired",
     };
+    let paid = bill.last_paid();
+    let gone = paid.and_then(|payment| match (&payment.chargeback, payment.refunded()) {
+        (Some(_), _) => Some("Charged back.".to_owned()),
+        (None, refunded) if refunded.is_zero() => None,
+        (None, refunded) => Some(format!("{} {currency} given back.", amount_text(refunded))),
+    });
     let page = Pay {
         bill_id: &bill.id,
         amount: amount_text(amount),
@@ -99,8 +112,23 @@ pub fn pay(bill: &Bill, now: DateTime<Utc>) -> Response {
         state,
         expires_at: bill.expires_at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
         return_url: &bill.request.return_url,
+        is_v1: bill.request.v1.is_some(),
+        half: pay_v1::half_refund(bill).map(amount_text),
+        gone,
     };
     render(StatusCode::OK, &page)
+}
+
+#[derive(Template)]
+#[template(path = "back.html")]
+struct Back<'a> {
+    url: &'a str,
+    fields: &'a [(&'static str, String)],
+}
+
+/// v1 sends the browser back to the shop with a form it posts.
+pub fn back_to_shop(url: &str, fields: &[(&'static str, String)]) -> Response {
+    render(StatusCode::OK, &Back { url, fields })
 }
 
 #[derive(Template)]

@@ -5,6 +5,8 @@
 //! 2. with `Accept: application/json`: waits for the webhook's first answer and reports it (200);
 //! 3. otherwise: the webhook goes out in the background, the browser goes back to the shop (303 to the bill's `return_url`).
 //!
+//! A v1 bill has other buttons: see `pay_v1.rs`.
+//!
 //! For tests: `pending` sends a PENDING notice and moves nothing; `fail` and `expire` on a paid bill send their notice although the
 //! bill stays paid (a notice that was overtaken on its way).
 
@@ -21,7 +23,7 @@ use crate::cardlink::{amount, is_currency};
 use crate::provider::lock;
 use crate::signature::webhook_body;
 use crate::webhook::{Delivery, Report, deliver};
-use crate::{Shared, clock, pages};
+use crate::{Shared, clock, pages, pay_v1};
 
 const MAX_COPIES: u32 = 500;
 
@@ -35,13 +37,15 @@ pub async fn page(State(app): State<Shared>, Path(bill_id): Path<String>) -> Res
 #[derive(Deserialize)]
 pub struct Options {
     /// Posts the webhook this many times at once.
-    times: Option<u32>,
+    pub times: Option<u32>,
     /// `all`: the JSON answer waits for the retries too.
-    wait: Option<String>,
+    pub wait: Option<String>,
     /// Pays another amount than the bill asks for; the bill's status reports it as well.
-    amount: Option<String>,
+    pub amount: Option<String>,
     /// Pays in another currency; likewise.
-    currency: Option<String>,
+    pub currency: Option<String>,
+    /// v1: the commission of this payment instead of 2.9 % + 0.30.
+    pub commission: Option<String>,
 }
 
 /// A struct, because the amount inside is a raw token (`75.00`) that `json!` would turn into a float.
@@ -58,6 +62,13 @@ pub async fn act(
     Query(options): Query<Options>,
     headers: HeaderMap,
 ) -> Response {
+    let copies = options.times.unwrap_or(1);
+    if !(1..=MAX_COPIES).contains(&copies) {
+        return refuse(StatusCode::BAD_REQUEST, "times must be 1 to 500.");
+    }
+    if lock(&app.bills).get(&bill_id).is_some_and(|bill| bill.request.v1.is_some()) {
+        return pay_v1::act(app, bill_id, action, options, copies, pages::wants_json(&headers)).await;
+    }
     let status = match action.as_str() {
         "pay" => Status::Paid,
         "fail" => Status::Failed,
@@ -65,10 +76,6 @@ pub async fn act(
         "pending" => Status::Pending,
         _ => return refuse(StatusCode::NOT_FOUND, "The actions are pay, fail, expire and pending."),
     };
-    let copies = options.times.unwrap_or(1);
-    if !(1..=MAX_COPIES).contains(&copies) {
-        return refuse(StatusCode::BAD_REQUEST, "times must be 1 to 500.");
-    }
     let Ok(received) = received(&options) else {
         return refuse(StatusCode::BAD_REQUEST, "amount must be like 12.34 and currency like USD.");
     };
@@ -87,6 +94,7 @@ pub async fn act(
     let delivery = Delivery {
         url: bill.request.webhook_url.clone(),
         body: notice(&app, &bill, status),
+        content_type: "application/json",
         copies,
     };
     if pages::wants_json(&headers) {
@@ -107,7 +115,7 @@ fn notice(app: &Shared, bill: &Bill, status: Status) -> String {
     webhook_body(&bill.id, status.name(), amount, currency, &app.cfg.cardlink_secret)
 }
 
-fn received(options: &Options) -> Result<(Option<Decimal>, Option<String>), ()> {
+pub fn received(options: &Options) -> Result<(Option<Decimal>, Option<String>), ()> {
     let amount = options.amount.as_deref().map(|text| amount(text).ok_or(())).transpose()?;
     let currency = options
         .currency
@@ -117,6 +125,6 @@ fn received(options: &Options) -> Result<(Option<Decimal>, Option<String>), ()> 
     Ok((amount, currency))
 }
 
-fn refuse(status: StatusCode, sentence: &str) -> Response {
+pub fn refuse(status: StatusCode, sentence: &str) -> Response {
     (status, Json(json!({ "error": sentence }))).into_response()
 }

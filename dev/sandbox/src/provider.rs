@@ -59,7 +59,13 @@ async fn handle(app: Shared, route: &'static str, request: Request, next: Next) 
         error: None,
         duration_ms: 0,
     };
-    let rule = app.faults.take(route, &body).map(|hit| hit.rule).unwrap_or_default();
+    // A call without a body says what it is about in its address.
+    let matched = if body.is_empty() {
+        parts.uri.to_string().into_bytes()
+    } else {
+        body.to_vec()
+    };
+    let rule = app.faults.take(route, &matched).map(|hit| hit.rule).unwrap_or_default();
     let mut response = if rule.drop {
         rule.pause().await;
         drop_connection()

@@ -25,6 +25,7 @@ const MAX_ANSWER: usize = 1 << 20;
 pub struct Delivery {
     pub url: String,
     pub body: String,
+    pub content_type: &'static str,
     /// How many times the first attempt posts it, all at once.
     pub copies: u32,
 }
@@ -172,7 +173,7 @@ async fn post(app: Shared, delivery: Delivery, rule: Rule, attempt: u32, copy: u
         route: WEBHOOK,
         method: "POST",
         path: delivery.url.clone(),
-        headers: [("content-type".to_owned(), "application/json".to_owned())].into(),
+        headers: [("content-type".to_owned(), delivery.content_type.to_owned())].into(),
         body: recorded_body(delivery.body.as_bytes()),
         status,
         error: error.clone(),
@@ -190,7 +191,7 @@ async fn post(app: Shared, delivery: Delivery, rule: Rule, attempt: u32, copy: u
 
 async fn request(app: &Shared, delivery: &Delivery) -> Result<(u16, Option<Value>), String> {
     let request = Request::post(&delivery.url)
-        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::CONTENT_TYPE, delivery.content_type)
         .header(header::USER_AGENT, "cardlink-sandbox")
         .body(Body::from(delivery.body.clone()))
         .map_err(|error| error.to_string())?;

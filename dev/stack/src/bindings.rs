@@ -3,12 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::{functions::GATEWAY, keys::Keys};
+use crate::{CardlinkApi, functions::GATEWAY, keys::Keys};
+
+/// The shop's id at Cardlink v1, as the sandbox knows it.
+pub const SHOP_ID: &str = "demo-shop";
 
 /// Where the other parts of the stack are reached.
 pub struct Addresses {
     pub proxy: String,
     pub sandbox: String,
+    /// Which contract the sandbox is asked to speak.
+    pub cardlink: CardlinkApi,
 }
 
 /// The text bindings of one function. `token` is its PostgREST token.
@@ -30,16 +35,30 @@ pub fn of(
     if matches!(function, "orders" | "jobs") {
         vars.insert("ORDER_TOKEN_KEY", keys.order_token_key.clone());
         vars.insert("CODE_KEYS", keys.code_keys_json());
-        vars.insert("CARDLINK_URL", format!("{}/cardlink/v2", addresses.sandbox));
-        vars.insert("CARDLINK_TOKEN", keys.cardlink_token.clone());
     }
-    if matches!(function, "orders" | "jobs" | "cardlink") {
-        vars.insert("CARDLINK_API", "v2".to_owned());
+    // Under v1 the notices are confirmed with the provider, and its token is their key.
+    let calls_cardlink = matches!(function, "orders" | "jobs") || (function == "cardlink" && addresses.cardlink == CardlinkApi::V1);
+    if calls_cardlink {
+        vars.insert(
+            "CARDLINK_URL",
+            format!("{}/cardlink/{}", addresses.sandbox, addresses.cardlink.name()),
+        );
+        vars.insert("CARDLINK_TOKEN", keys.cardlink_token.clone());
+        if addresses.cardlink == CardlinkApi::V1 {
+            // The harder case: the sum a notice names is then never the price.
+            vars.insert("CARDLINK_PAYER_PAYS_COMMISSION", "1".to_owned());
+        }
+    }
+    if calls_cardlink || function == "cardlink" {
+        vars.insert("CARDLINK_API", addresses.cardlink.name().to_owned());
+    }
+    if function == "orders" && addresses.cardlink == CardlinkApi::V1 {
+        vars.insert("CARDLINK_SHOP_ID", SHOP_ID.to_owned());
     }
     if matches!(function, "jobs" | "cardlink" | "admin") {
         vars.insert("JOBS_SECRET", keys.jobs_secret.clone());
     }
-    if function == "cardlink" {
+    if function == "cardlink" && addresses.cardlink == CardlinkApi::V2 {
         vars.insert("CARDLINK_SECRET", keys.cardlink_secret.clone());
     }
     if function == "admin" {
@@ -64,12 +83,35 @@ mod tests {
     use super::*;
 
     fn of_function(function: &str, test_clock: bool) -> BTreeMap<&'static str, String> {
+        under(CardlinkApi::V2, function, test_clock)
+    }
+
+    fn under(cardlink: CardlinkApi, function: &str, test_clock: bool) -> BTreeMap<&'static str, String> {
         let keys: Keys = serde_json::from_str("{}").unwrap();
         let addresses = Addresses {
             proxy: "http://proxy".into(),
             sandbox: "http://sandbox".into(),
+            cardlink,
         };
         of(function, &keys, &addresses, "token", "apikey", test_clock)
+    }
+
+    #[test]
+    fn each_contract_has_its_address_and_its_secrets() {
+        let (old, new) = (under(CardlinkApi::V1, "cardlink", false), under(CardlinkApi::V2, "cardlink", false));
+        assert_eq!(
+            (old["CARDLINK_API"].as_str(), old["CARDLINK_URL"].as_str()),
+            ("v1", "http://sandbox/cardlink/v1")
+        );
+        assert!(old.contains_key("CARDLINK_TOKEN") && !old.contains_key("CARDLINK_SECRET"));
+        assert!(new["CARDLINK_API"] == "v2" && new.contains_key("CARDLINK_SECRET") && !new.contains_key("CARDLINK_TOKEN"));
+        assert_eq!(under(CardlinkApi::V1, "orders", false)["CARDLINK_SHOP_ID"], SHOP_ID);
+        assert!(!under(CardlinkApi::V2, "orders", false).contains_key("CARDLINK_SHOP_ID"));
+        assert!(
+            under(CardlinkApi::V1, "events", false)
+                .keys()
+                .all(|name| !name.starts_with("CARDLINK"))
+        );
     }
 
     #[test]

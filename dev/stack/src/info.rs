@@ -49,8 +49,11 @@ pub struct Info {
 
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Cardlink {
+    /// `v1` or `v2`.
     pub api: String,
+    /// Signs v2 notices.
     pub secret: String,
+    /// The bearer token, and the key of v1 notices.
     pub token: String,
     pub shop_id: String,
 }

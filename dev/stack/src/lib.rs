@@ -42,6 +42,8 @@ use crate::{
     leftovers::Claim,
     process::{Process, Spec},
 };
+/// Which of Cardlink's contracts a stack speaks.
+pub use shared::cardlink::Api as CardlinkApi;
 
 /// Receives one line for each step of a start.
 pub type Progress = Arc<dyn Fn(&str) + Send + Sync>;
@@ -68,6 +70,8 @@ pub struct Config {
     pub root: PathBuf,
     pub name: String,
     pub runtime: Runtime,
+    /// The contract the Workers and the sandbox speak.
+    pub cardlink: CardlinkApi,
     pub ports: ports::Wanted,
     /// Throw-away data: nothing is synced to disk, everything is removed at the end.
     pub ephemeral: bool,
@@ -85,6 +89,7 @@ impl Config {
             root,
             name: format!("{}{}", layout::EPHEMERAL_PREFIX, &id[..8]),
             runtime,
+            cardlink: CardlinkApi::V2,
             ports: ports::Wanted {
                 any_free: true,
                 ..ports::Wanted::default()

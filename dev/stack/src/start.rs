@@ -131,6 +131,8 @@ impl Starting {
             public_url: self.sandbox(),
             cardlink_token: self.keys.cardlink_token.clone(),
             cardlink_secret: self.keys.cardlink_secret.clone(),
+            cardlink_shop_id: bindings::SHOP_ID.to_owned(),
+            shop_url: self.gateway(),
             mail_api_key: self.keys.mail_api_key.clone(),
         };
         let listener = listen(self.ports.sandbox).await?;
@@ -149,6 +151,7 @@ impl Starting {
         let addresses = bindings::Addresses {
             proxy: local(self.ports.proxy),
             sandbox: self.sandbox(),
+            cardlink: self.config.cardlink,
         };
         let mut bound = Vec::new();
         for function in &self.functions {
@@ -258,10 +261,10 @@ impl Starting {
             customer_token: tokens.customer.clone(),
             jobs_secret: keys.jobs_secret,
             cardlink: Cardlink {
-                api: "v2".to_owned(),
+                api: self.config.cardlink.name().to_owned(),
                 secret: keys.cardlink_secret,
                 token: keys.cardlink_token,
-                shop_id: "demo-shop".to_owned(),
+                shop_id: bindings::SHOP_ID.to_owned(),
             },
             order_token_key: keys.order_token_key,
             code_keys: keys.code_keys,

@@ -1,13 +1,17 @@
 //! Worker `cardlink`: the payment provider's webhook.
 //!
-//! In scope: proving that a notice is the provider's, and settling it in one database call. Out of scope: everything that follows a
-//! payment (mail, statistics): the settle leaves it in the outbox, and `jobs` is woken.
+//! In scope: proving that a notice is the provider's (v2) or asking the provider whether it is true (v1), and settling it in one
+//! transaction. Out of scope: everything that follows a payment (mail, statistics): the settle leaves it in the outbox, and `jobs` is
+//! woken.
 
+mod confirm;
 mod handler;
+mod v1;
 mod v2;
 
 use http::Response;
 use shared::cardlink::Api;
+use shared::cardlink::client::Client;
 use shared::edge::{self, BindingError, Bindings};
 use shared::postgrest::Db;
 use shared::secret::Secret;
@@ -16,19 +20,29 @@ use worker::{Context, Env, HttpRequest, event};
 /// Bindings of this Worker, checked.
 pub struct Config {
     pub db: Db,
-    pub api: Api,
-    pub secret: Secret,
+    pub contract: Contract,
     pub jobs: worker::Fetcher,
     pub jobs_secret: Secret,
     pub context: Context,
 }
 
+/// Which contract the provider speaks, with what proves a notice under it.
+pub enum Contract {
+    V1(Client),
+    V2 { secret: Secret },
+}
+
 impl Config {
     fn from_bindings(bindings: &Bindings, context: Context) -> Result<Self, BindingError> {
+        let contract = match bindings.parsed("CARDLINK_API", "v1 or v2", Api::parse)? {
+            Api::V1 => Contract::V1(Client::from_bindings(bindings)?),
+            Api::V2 => Contract::V2 {
+                secret: bindings.secret("CARDLINK_SECRET")?,
+            },
+        };
         Ok(Self {
             db: bindings.db()?,
-            api: bindings.parsed("CARDLINK_API", "v2", Api::parse)?,
-            secret: bindings.secret("CARDLINK_SECRET")?,
+            contract,
             jobs: bindings.service("JOBS")?,
             jobs_secret: bindings.secret("JOBS_SECRET")?,
             context,

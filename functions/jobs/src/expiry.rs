@@ -4,29 +4,29 @@
 //! notice of a paid bill is settled here instead of losing the sale. An order without a bill never had a payment link, so there is
 //! nobody to ask. When the provider gives no usable answer, the order keeps its codes and is asked about again later, each time
 //! after a longer wait, so that it does not keep other orders from being asked about.
-
-use std::time::Duration;
+//!
+//! v1 has no word for an expired bill, and one that is `NEW` or `PROCESS` then may stay so: our own clock decides, and late money is
+//! taken.
 
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use shared::cardlink::{Api, BillStatus, BillStatusV2};
+use serde_json::json;
+use shared::cardlink::client::Unconfirmed;
 use shared::error::ApiError;
 use shared::money::Amount;
-use shared::postgrest::{DbError, Rpc};
+use shared::postgrest::Rpc;
 use uuid::Uuid;
 
 use crate::Config;
+use crate::bills::{self, Bill};
 use crate::handler::Now;
 
 /// Orders looked at in one run.
 const BATCH: u32 = 50;
-/// Bills asked for in one run, all at once: with a settle each and the two calls around them 22 subrequests.
-const POLLS: usize = 10;
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// Bills asked for in one run, all at once: with a settle for some and the two calls around them at most 14 subrequests.
+const POLLS: usize = 6;
 const EXPIRABLE_ORDERS: Rpc = Rpc::idempotent("expirable_orders");
 const EXPIRE_ORDERS: Rpc = Rpc::idempotent("expire_orders");
-const SETTLE_PAYMENT: Rpc = Rpc::idempotent("settle_payment");
 
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
@@ -51,39 +51,42 @@ struct Due {
     currency: String,
 }
 
+impl Due {
+    fn bill(&self) -> Option<Bill> {
+        Some(Bill {
+            order_id: self.order_id,
+            bill_id: self.bill_id.clone()?,
+            amount: self.amount,
+            currency: self.currency.clone(),
+        })
+    }
+}
+
 #[derive(Deserialize)]
 struct Expired {
     expired: u32,
-}
-
-enum Poll {
-    Paid(Payment),
-    Unpaid,
-    Unknown,
-}
-
-/// What the provider says was paid.
-struct Payment {
-    raw_status: String,
-    amount: Amount,
-    currency: String,
 }
 
 pub async fn run(config: &Config, now: Now) -> Result<Report, ApiError> {
     let due: Expirable = config.db.call(EXPIRABLE_ORDERS, &json!({"now": now, "limit": BATCH})).await?;
     let (mut over, mut unanswered) = (Vec::new(), Vec::new());
     let mut report = Report::default();
-    let with_bill = due.orders.iter().filter(|order| order.bill_id.is_some()).take(POLLS);
-    let polls = join_all(with_bill.map(async |order| (order, poll(config, order).await))).await;
-    for (order, answer) in polls {
-        match answer {
-            Poll::Paid(payment) => match settle(config, order, &payment, now).await {
+    let with_bill = due.orders.iter().filter_map(Due::bill).take(POLLS);
+    let looks = join_all(with_bill.map(async |bill| {
+        let state = bills::look(config, &bill).await;
+        (bill, state)
+    }))
+    .await;
+    for (bill, state) in looks {
+        match state {
+            Ok(state) if state.status.has_money() => match bills::settle(config, &bill, state, now).await {
                 Ok(()) => report.found_paid += 1,
                 // One order that cannot be settled now must not keep the others from ending.
-                Err(_) => unanswered.push(order.order_id),
+                Err(_) => unanswered.push(bill.order_id),
             },
-            Poll::Unpaid => over.push(order.order_id),
-            Poll::Unknown => unanswered.push(order.order_id),
+            // The provider does not know the bill: nobody can have paid it.
+            Ok(_) | Err(Unconfirmed::NotFound) => over.push(bill.order_id),
+            Err(_) => unanswered.push(bill.order_id),
         }
     }
     // Without a bill nobody could pay: there is nothing to ask.
@@ -99,68 +102,4 @@ pub async fn run(config: &Config, now: Now) -> Result<Report, ApiError> {
         report.expired = config.db.call::<_, Expired>(EXPIRE_ORDERS, &p).await?.expired;
     }
     Ok(report)
-}
-
-async fn settle(config: &Config, order: &Due, payment: &Payment, now: Now) -> Result<(), DbError> {
-    let notice = json!({
-        "source": "cardlink", "provider_api": "v2", "origin": "poll", "bill_id": order.bill_id, "status": BillStatus::Paid,
-        "raw_status": payment.raw_status, "amount": payment.amount, "currency": payment.currency, "headers": {}, "body": {},
-        "elapsed_ms": 0, "now": now,
-    });
-    config.db.call::<_, Value>(SETTLE_PAYMENT, &notice).await.map(|_| ())
-}
-
-async fn poll(config: &Config, order: &Due) -> Poll {
-    match (&order.bill_id, config.cardlink_api) {
-        (Some(bill_id), Api::V2) => poll_v2(config, order, bill_id).await,
-        (None, Api::V2) => Poll::Unpaid,
-    }
-}
-
-async fn poll_v2(config: &Config, order: &Due, bill_id: &str) -> Poll {
-    let url = format!("{}/bill/status?bill_id={}", config.cardlink_url, encode(bill_id));
-    let Ok(answer) = config.outgoing.get(&url, config.cardlink_token.expose(), TIMEOUT).await else {
-        return Poll::Unknown;
-    };
-    // The provider itself says, in its JSON, that it does not know the bill: nobody can have paid it. Another 404 is a wrong address.
-    if answer.status == 404 && answer.json::<Value>().is_some_and(|body| body.is_object()) {
-        return Poll::Unpaid;
-    }
-    match answer
-        .json::<BillStatusV2>()
-        .filter(|status| answer.is_success() && status.bill_id == bill_id)
-    {
-        None => Poll::Unknown,
-        Some(status) if BillStatus::from_v2(&status.status) == BillStatus::Paid => Poll::Paid(Payment {
-            raw_status: status.status,
-            // The status call of v2 names no currency, and may name no amount: then the bill's own hold.
-            amount: status.amount.unwrap_or(order.amount),
-            currency: status.currency.unwrap_or_else(|| order.currency.clone()),
-        }),
-        Some(_) => Poll::Unpaid,
-    }
-}
-
-/// Percent-encodes a query value.
-fn encode(text: &str) -> String {
-    text.bytes()
-        .map(|b| {
-            if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
-                char::from(b).to_string()
-            } else {
-                format!("%{b:02X}")
-            }
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bill_ids_are_encoded() {
-        assert_eq!(encode("bill_A-1.~"), "bill_A-1.~");
-        assert_eq!(encode("a&b=ü"), "a%26b%3D%C3%BC");
-    }
 }

@@ -14,7 +14,7 @@ use shared::edge::{self, Incoming};
 use shared::error::{ApiError, Code};
 use shared::postgrest::Rpc;
 
-use crate::{Config, expiry, outbox};
+use crate::{Config, bills, expiry, outbox};
 
 pub const MAX_BODY: usize = 4 * 1024;
 /// Orders one run looks at.
@@ -30,6 +30,8 @@ pub type Now = Option<DateTime<Utc>>;
 /// What a run did.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub polled: Option<bills::Report>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub expiry: Option<expiry::Report>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -69,6 +71,10 @@ pub async fn handle(config: Config, request: Incoming) -> Result<Response<String
             outbox: Some(outbox::run(&config, now, outbox::ROUNDS).await?),
             ..Report::default()
         },
+        "poll_bills" => Report {
+            polled: Some(bills::run(&config, now).await?),
+            ..Report::default()
+        },
         "expire_orders" => Report {
             expiry: Some(expiry::run(&config, now).await?),
             ..Report::default()
@@ -83,12 +89,15 @@ pub async fn handle(config: Config, request: Incoming) -> Result<Response<String
 }
 
 /// All due work. Every part runs, whatever became of the others; the first error is reported at the end. What shoppers wait for comes
-/// first. Subrequests: waiting orders 4, one round of the outbox 13, expiry 22; together below the 40 a tick may make.
+/// first. Subrequests: early notices of v1 at most 7, waiting orders 4, one round of the outbox 13, expiry 14; together below the 40 a
+/// tick may make.
 pub async fn tick(config: Config, now: Now) -> Result<Report, ApiError> {
+    let polled = bills::run(&config, now).await;
     let waiting = fulfil_waiting(&config, now).await;
     let outbox = outbox::run(&config, now, 1).await;
     let expiry = expiry::run(&config, now).await;
     Ok(Report {
+        polled: Some(polled?),
         waiting: Some(waiting?),
         outbox: Some(outbox?),
         expiry: Some(expiry?),

@@ -3,13 +3,14 @@
 //! In scope: sending what the outbox holds, ending reservations that were never paid, delivering orders that waited for codes. It is
 //! the only Worker that talks to mail and other outgoing services. Out of scope: deciding what is due; SQL functions do that.
 
+mod bills;
 mod expiry;
 mod handler;
 mod mail;
 mod outbox;
 
 use http::Response;
-use shared::cardlink::Api;
+use shared::cardlink::client::Client;
 use shared::codes::CodeKeys;
 use shared::edge::{self, BindingError, Bindings};
 use shared::outgoing::Outgoing;
@@ -24,9 +25,7 @@ pub struct Config {
     pub jobs_secret: Secret,
     pub code_keys: CodeKeys,
     pub token_key: OrderTokenKey,
-    pub cardlink_api: Api,
-    pub cardlink_url: String,
-    pub cardlink_token: Secret,
+    pub cardlink: Client,
     pub mail: mail::Sender,
     pub outgoing: Outgoing,
     /// Only test stacks set `TEST_CLOCK=1`; then the header `X-Test-Clock` moves the time of a run.
@@ -42,9 +41,7 @@ impl Config {
                 CodeKeys::parse(json, None).ok()
             })?,
             token_key: bindings.parsed("ORDER_TOKEN_KEY", "base64 of at least 32 bytes", OrderTokenKey::parse)?,
-            cardlink_api: bindings.parsed("CARDLINK_API", "v2", Api::parse)?,
-            cardlink_url: bindings.required("CARDLINK_URL")?.trim_end_matches('/').to_owned(),
-            cardlink_token: bindings.secret("CARDLINK_TOKEN")?,
+            cardlink: Client::from_bindings(bindings)?,
             mail: mail::Sender::from_bindings(bindings)?,
             outgoing: Outgoing::default(),
             test_clock: bindings.optional("TEST_CLOCK").as_deref() == Some("1"),

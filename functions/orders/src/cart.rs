@@ -49,6 +49,15 @@ pub enum Locale {
     Ru,
 }
 
+impl Locale {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Ru => "ru",
+        }
+    }
+}
+
 /// Where the shopper came from, as the tracker kept it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

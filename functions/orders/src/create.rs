@@ -12,7 +12,7 @@
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use shared::cardlink::BillV2;
+use shared::cardlink::Bill;
 use shared::client_info::{self, Device};
 use shared::edge::{self, Incoming};
 use shared::error::{ApiError, Code};
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::Config;
 use crate::cart::{Cart, idempotency_key};
-use crate::provider::{BillRequest, create_bill};
+use crate::provider::BillRequest;
 use crate::wire::Created;
 
 // Not repeated: each call is another order.
@@ -65,6 +65,7 @@ enum Outcome {
 #[derive(Deserialize)]
 struct Reserved {
     order_id: Uuid,
+    product_name: String,
     amount: Amount,
     currency: String,
     expires_at: String,
@@ -120,8 +121,8 @@ async fn give_up(config: &Config, order_id: Uuid, error: &ApiError) {
 }
 
 /// A bill that is tied to the order.
-async fn bill_of(config: &Config, order: &Reserved, cart: &Cart) -> Result<BillV2, ApiError> {
-    let bill = create_bill(config, &bill_request(order, cart)).await?;
+async fn bill_of(config: &Config, order: &Reserved, cart: &Cart) -> Result<Bill, ApiError> {
+    let bill = config.provider.create_bill(&bill_request(order, cart)).await?;
     attach(config, order, &bill).await?;
     Ok(bill)
 }
@@ -167,15 +168,17 @@ async fn reserve(config: &Config, request: &Incoming, cart: &Cart) -> Result<Res
 fn bill_request<'a>(order: &'a Reserved, cart: &'a Cart) -> BillRequest<'a> {
     BillRequest {
         order_id: order.order_id,
+        product_name: &order.product_name,
         amount: order.amount,
         currency: &order.currency,
         email: &cart.email,
+        locale: cart.locale.name(),
         site_url: &order.site_url,
         expires_in: order.expires_in,
     }
 }
 
-async fn attach(config: &Config, order: &Reserved, bill: &BillV2) -> Result<(), ApiError> {
+async fn attach(config: &Config, order: &Reserved, bill: &Bill) -> Result<(), ApiError> {
     let p = json!({
         "order_id": order.order_id,
         "bill_id": bill.bill_id,

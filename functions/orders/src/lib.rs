@@ -12,15 +12,14 @@ mod show;
 mod wire;
 
 use http::Response;
-use shared::cardlink::Api;
 use shared::codes::CodeKeys;
 use shared::edge::{self, BindingError, Bindings};
-use shared::outgoing::Outgoing;
 use shared::postgrest::Db;
-use shared::secret::Secret;
 use shared::tokens::OrderTokenKey;
 use uuid::Uuid;
 use worker::{Context, Env, HttpRequest, event};
+
+use crate::provider::Provider;
 
 /// Bindings of this Worker, checked.
 pub struct Config {
@@ -29,10 +28,7 @@ pub struct Config {
     pub trusted_proxy: Option<String>,
     pub token_key: OrderTokenKey,
     pub code_keys: CodeKeys,
-    pub cardlink_api: Api,
-    pub cardlink_url: String,
-    pub cardlink_token: Secret,
-    pub outgoing: Outgoing,
+    pub provider: Provider,
 }
 
 impl Config {
@@ -45,10 +41,7 @@ impl Config {
             code_keys: bindings.parsed("CODE_KEYS", "{\"kid\": \"<base64 of 32 bytes>\"}", |json| {
                 CodeKeys::parse(json, None).ok()
             })?,
-            cardlink_api: bindings.parsed("CARDLINK_API", "v2", Api::parse)?,
-            cardlink_url: bindings.required("CARDLINK_URL")?.trim_end_matches('/').to_owned(),
-            cardlink_token: bindings.secret("CARDLINK_TOKEN")?,
-            outgoing: Outgoing::default(),
+            provider: Provider::from_bindings(bindings)?,
         })
     }
 }

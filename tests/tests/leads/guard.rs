@@ -230,6 +230,8 @@ impl Guarded {
             public_url: sandbox.clone(),
             cardlink_token: word(),
             cardlink_secret: word(),
+            cardlink_shop_id: word(),
+            shop_url: word(),
             mail_api_key: word(),
         };
         tokio::spawn(sandbox::serve(listener, config));

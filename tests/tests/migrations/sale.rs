@@ -262,10 +262,20 @@ pub async fn works(db: &Client) {
     assert_eq!(*caller.called.lock().unwrap(), all, "a function of api is not part of this sale");
 }
 
-/// What is no part of a sale runs too: the forms of the landing pages, and the questions of the staff.
+/// What is no part of a sale runs too: early notices and reversals, the forms of the landing pages, and the
+/// questions of the staff.
 async fn others(caller: &Caller<'_>) {
     let nobody =
         json!({"host": "nobody.test", "origin": "https://nobody.test", "token": "t", "code": "c", "submission_id": Uuid::new_v4()});
+    let early = json!({"source": "cardlink", "kind": "payment", "ref": Uuid::new_v4(), "raw_status": "SUCCESS"});
+    caller.outcome("edge_cardlink", "find_bill", early, "payment_not_found").await;
+    let reversal = json!({"source": "cardlink", "bill_id": "unheard-of", "payment_id": "p", "refund_id": "r", "chargeback_id": "c"});
+    for function in ["settle_refund", "settle_chargeback"] {
+        caller
+            .outcome("edge_cardlink", function, reversal.clone(), "payment_not_found")
+            .await;
+    }
+    caller.call("edge_jobs", "parked_bills", json!({"limit": 5})).await;
     for function in ["capture_lead", "check_origin", "follow_link", "unsubscribe"] {
         caller.call("edge_leads", function, nobody.clone()).await;
     }

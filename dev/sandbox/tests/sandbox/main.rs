@@ -4,5 +4,6 @@
 
 mod mail;
 mod payments;
+mod payments_v1;
 mod support;
 mod switchboard;

@@ -36,6 +36,8 @@ impl Shop {
         };
         let router = Router::new()
             .route("/api/webhooks/cardlink", post(Self::take))
+            .route("/api/webhooks/cardlink/refund", post(Self::take))
+            .route("/api/webhooks/cardlink/chargeback", post(Self::take))
             .with_state(shop.clone());
         tokio::spawn(sandbox::server::serve_router(listener, router));
         shop
@@ -73,12 +75,19 @@ pub struct Sandbox {
 
 impl Sandbox {
     pub async fn start() -> Self {
+        Self::of_shop("http://127.0.0.1:8787".to_owned()).await
+    }
+
+    /// A sandbox whose v1 notices go to this shop.
+    pub async fn of_shop(shop_url: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let config = sandbox::Config {
             public_url: url.clone(),
             cardlink_token: "72|card".to_owned(),
             cardlink_secret: SECRET.to_owned(),
+            cardlink_shop_id: "G1vrEyX0LR".to_owned(),
+            shop_url,
             mail_api_key: "re_key".to_owned(),
         };
         tokio::spawn(sandbox::serve(listener, config));
