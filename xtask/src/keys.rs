@@ -47,18 +47,16 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     text += "\n# Random keys, made now and kept nowhere: store them in your password manager. Losing CODE_KEYS loses every unsold code.\n";
     let code_keys = serde_json::json!({ "k1": keys::random_key() }).to_string();
     for (name, value, functions) in [
-        ("CODE_KEYS", code_keys, ["orders", "jobs"].as_slice()),
+        ("CODE_KEYS", code_keys, ["orders", "jobs", "admin"].as_slice()),
+        ("CODE_FINGERPRINT_KEY", keys::random_key(), &["admin"]),
         ("ORDER_TOKEN_KEY", keys::random_key(), &["orders", "jobs"]),
-        ("JOBS_SECRET", keys::random_text(), &["jobs", "cardlink"]),
+        ("JOBS_SECRET", keys::random_text(), &["jobs", "cardlink", "admin"]),
     ] {
         for function in functions {
             text += &secret(name, function, &value);
         }
     }
-    text += &format!(
-        "\n# For sealing codes before they are imported (with CODE_KEYS)\nCODE_ACTIVE_KID=k1\nCODE_FINGERPRINT_KEY={}\n",
-        keys::random_key()
-    );
+    text += "\n# A variable of lonieve-admin: the key of CODE_KEYS that new codes are sealed with\nCODE_ACTIVE_KID=k1\n";
     print!("{text}");
     Ok(ExitCode::SUCCESS)
 }
