@@ -38,7 +38,7 @@ const headline = (order) => {
     return true;
   }
   if (order.fulfilment === 'delivered' && !recipient) {
-    say('good', 'Your gift is on its way', 'We have sent it to the recipient by e-mail. Only they see the code.', shop(), steps(3));
+    say('good', 'Your gift is on its way', 'It goes to the recipient by e-mail. Only they see the code.', shop(), steps(3));
     return true;
   }
   if (recipient) say('wait', 'Your gift is being prepared', 'The code appears here as soon as it is ready.');
