@@ -1,4 +1,6 @@
--- Who may call the functions of Cardlink v1; see 0034.
+-- Who may call what v1 added.
+--
+-- What: `find_bill`, `settle_refund` and `settle_chargeback` for the cardlink Worker, `parked_bills` for jobs; one grant a line, as in 0034.
 
 set local role lonieve_owner;
 
