@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { sound, visitor } from '../src/browser.mjs';
 import { choose, order, payPage, shownCodes } from '../src/steps.mjs';
+import { readStack } from '../src/stack.mjs';
 
 const CODE = /^[A-Z0-9]{4}(-[A-Z0-9]{4}){3}$/;
 
@@ -38,6 +39,25 @@ export const walk = {
     Object.assign(facts, { orderId, billId, email, session: cookies.lv_sess.value, visitor: cookies.lv_visitor.value });
     // Lets the last events leave.
     await page.goto('about:blank');
+  },
+
+  async under_cardlink_v1_the_walk_ends_with_the_codes_too({ browser, skip }) {
+    if (!process.env.LONIEVE_STACK_V1) skip('LONIEVE_STACK_V1 names no stack that speaks Cardlink v1');
+    const stack = await readStack(process.env.LONIEVE_STACK_V1);
+    const page = await visitor(browser);
+    const email = stack.someone('walk-v1');
+    await page.goto(`${stack.shop}/?utm_source=Newsletter`);
+    await choose(page, { quantity: 1 });
+    const { orderId } = await order(page, { email });
+    await payPage(page);
+    await page.waitForURL(`**/success?orderId=${orderId}`);
+    await page.getByRole('heading', { name: /Your order is complete/ }).waitFor();
+    const codes = await shownCodes(page);
+    assert.equal(codes.length, 1);
+    assert.match(codes[0], CODE);
+    const [mail] = await stack.mails(email);
+    assert.ok(mail.text.includes(codes[0]), 'the mail has the same code');
+    sound(page);
   },
 
   async a_gift_shows_its_code_to_the_recipient_only({ browser, stack, facts }) {

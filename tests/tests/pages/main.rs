@@ -14,8 +14,9 @@ use std::time::Instant;
 use browser::{Report, Status};
 
 /// The cases of `tests/browser/cases`, in the order they run in.
-const CASES: [&str; 24] = [
+const CASES: [&str; 25] = [
     "a_visit_with_utm_ends_with_the_codes_on_the_success_page",
+    "under_cardlink_v1_the_walk_ends_with_the_codes_too",
     "a_gift_shows_its_code_to_the_recipient_only",
     "a_failed_payment_is_said_and_can_be_tried_again",
     "an_order_page_without_its_token_shows_nothing",
