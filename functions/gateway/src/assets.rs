@@ -106,4 +106,9 @@ mod tests {
         }
         assert_eq!(referrer_policy("checkout.html"), "strict-origin-when-cross-origin");
     }
+
+    #[test]
+    fn the_api_description_that_is_served_is_the_one_in_the_docs() {
+        assert!(include_str!("../assets/openapi.json") == include_str!("../../../docs/openapi.json"));
+    }
 }
