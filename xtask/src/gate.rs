@@ -23,6 +23,9 @@ const V1_STACK_VARIABLE: &str = "LONIEVE_STACK_V1";
 pub struct Options {
     /// Run only the tests whose name contains this, and no lints
     filter: Option<String>,
+    /// Run only this file of tests/tests, and neither lints nor unit tests; may be given several times
+    #[arg(long = "file", value_name = "NAME")]
+    files: Vec<String>,
 }
 
 /// The phases so far: their names, times and tests.
@@ -36,7 +39,7 @@ pub async fn run(root: PathBuf, options: Options) -> Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let mut report = Report::default();
     let code = tokio::select! {
-        () = phases(root, options.filter, &mut report) => None,
+        () = phases(root, options, &mut report) => None,
         code = signals.next() => Some(code),
     };
     if let Some(code) = code {
@@ -53,11 +56,11 @@ pub async fn run(root: PathBuf, options: Options) -> Result<ExitCode> {
 }
 
 /// Every phase runs, whatever became of the one before, as long as it can.
-async fn phases(root: PathBuf, filter: Option<String>, report: &mut Report) {
+async fn phases(root: PathBuf, Options { filter, files }: Options, report: &mut Report) {
     if !report.check("Setting up", blocking(root.clone(), |root| tools_only(&root)).await) {
         return;
     }
-    if filter.is_none() {
+    if filter.is_none() && files.is_empty() {
         match check::lints(&root) {
             Ok(lints) => {
                 for (name, command) in lints {
@@ -67,16 +70,18 @@ async fn phases(root: PathBuf, filter: Option<String>, report: &mut Report) {
             Err(error) => report.fail("Linting", &error),
         }
     }
-    let mut unit = command::cargo(&root);
-    unit.args(["test", "--workspace", "--exclude", PACKAGE, "--no-fail-fast"])
-        .args(&filter);
-    report.tests("Unit tests", unit).await;
+    if files.is_empty() {
+        let mut unit = command::cargo(&root);
+        unit.args(["test", "--workspace", "--exclude", PACKAGE, "--no-fail-fast"])
+            .args(&filter);
+        report.tests("Unit tests", unit).await;
+    }
     let begun = Instant::now();
     if !report.check("Building the Workers", blocking(root.clone(), |root| setup::prepare(&root)).await) {
         return;
     }
     report.phases.push(("Building the Workers".to_owned(), begun.elapsed(), None));
-    match targets(&root) {
+    match targets(&root, &files) {
         Ok(targets) => end_to_end(root, filter, targets, report).await,
         Err(error) => report.fail("End-to-end tests", &error),
     }
@@ -129,10 +134,17 @@ async fn end_to_end(root: PathBuf, filter: Option<String>, targets: Vec<String>,
     }
 }
 
-/// The targets of the end-to-end crate, without the soak tests: `cargo xtask soak` runs those.
-fn targets(root: &Path) -> Result<Vec<String>> {
+/// The targets of the end-to-end crate: those named, else all without the soak tests, which `cargo xtask soak` runs.
+fn targets(root: &Path, wanted: &[String]) -> Result<Vec<String>> {
+    let known = test_files(root)?;
+    if let Some(unknown) = wanted.iter().find(|name| !known.contains(name)) {
+        bail!("there is no file {unknown} in tests/tests: there are {}", known.join(", "));
+    }
+    if !wanted.is_empty() {
+        return Ok(wanted.iter().flat_map(|name| ["--test".to_owned(), name.clone()]).collect());
+    }
     let mut targets = vec!["--lib".to_owned()];
-    for name in test_files(root)?.into_iter().filter(|name| !name.starts_with("soak_")) {
+    for name in known.into_iter().filter(|name| !name.starts_with("soak_")) {
         targets.extend(["--test".to_owned(), name]);
     }
     Ok(targets)
