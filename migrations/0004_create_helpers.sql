@@ -76,6 +76,13 @@ language sql immutable set search_path = '' as $$
 $$;
 comment on function ops.is_email(text) is 'Second line behind the Worker: lower-cased, one @, no white space. Lower-casing makes one customer of y@ and Y@.';
 
+create function ops.client_network(p_ip text) returns text
+language sql immutable set search_path = '' as $$
+  -- One subscriber has a /64 of IPv6 addresses and would otherwise count as many.
+  select case when family(p_ip::inet) = 6 then network(set_masklen(p_ip::inet, 64))::text else host(p_ip::inet) end
+$$;
+comment on function ops.client_network(text) is 'What counts as one client address, for limits per address.';
+
 create function ops.request_user() returns uuid
 language sql stable set search_path = '' as $$
   select ops.try_uuid(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')

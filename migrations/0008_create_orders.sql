@@ -83,6 +83,8 @@ create index idx_orders_utm on shop.orders (utm_source, utm_campaign);
 create index idx_orders_partner on shop.orders (partner_id) where partner_id is not null;
 create index idx_orders_affiliate_link on shop.orders (affiliate_link_id) where affiliate_link_id is not null;
 create index idx_orders_analytics on shop.orders (status, created_at, utm_source);
+-- For the limit on unpaid units per address; e-mail and session are found by the indexes above.
+create index idx_orders_unpaid_network on shop.orders (tenant_id, ops.client_network(ip_address)) where fulfilment = 'reserved' and paid_at is null;
 -- The two queues the jobs work through each minute stay small however many orders there are.
 create index idx_orders_reserved on shop.orders (expires_at) where fulfilment = 'reserved' and paid_at is null;
 create index idx_orders_waiting on shop.orders (paid_at, id) where fulfilment = 'waiting';

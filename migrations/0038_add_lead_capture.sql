@@ -77,13 +77,6 @@ language sql stable set search_path = '' as $$
 $$;
 comment on function crm.wrong_lead_fields(jsonb, jsonb, text) is 'Field -> sentence, for what only the tenant''s settings can tell.';
 
-create function crm.client_network(p_ip text) returns text
-language sql immutable set search_path = '' as $$
-  -- One subscriber has a /64 of IPv6 addresses and would otherwise count as many.
-  select case when family(p_ip::inet) = 6 then network(set_masklen(p_ip::inet, 64))::text else host(p_ip::inet) end
-$$;
-comment on function crm.client_network(text) is 'What counts as one client address.';
-
 create function crm.find_or_create_unified_lead(p_tenant_id uuid, p_email text, p_name text, p_phone text, p_phone_normalized text, p_source text,
   p_metadata jsonb, p_submission_id uuid, p_now timestamptz) returns uuid
 language plpgsql volatile set search_path = '' as $$
@@ -143,7 +136,7 @@ begin
   insert into crm.lead_submissions (id, tenant_id, lead_id, source, stage, name, email, phone, phone_normalized, answers, metadata,
     ip_address, ip_network, user_agent, created_at)
   values (v_receipt, p_tenant_id, v_lead, p ->> 'source', p_stage, p ->> 'name', v_email, p ->> 'phone', p_phone, v_answers, v_metadata,
-    p ->> 'ip', crm.client_network(p ->> 'ip'), p ->> 'user_agent', p_now)
+    p ->> 'ip', ops.client_network(p ->> 'ip'), p ->> 'user_agent', p_now)
   on conflict (id) do nothing;
   insert into crm.lead_journey (tenant_id, lead_id, stage, source, metadata, created_at)
   values (p_tenant_id, v_lead, p_stage, p ->> 'source', v_metadata || jsonb_strip_nulls(jsonb_build_object('answers', v_answers)), p_now)
@@ -178,7 +171,7 @@ begin
     return jsonb_build_object('outcome', 'invalid', 'fields', v_wrong);
   end if;
   if (select count(*) from crm.lead_submissions s
-      where s.tenant_id = v_tenant and s.ip_network = crm.client_network(p ->> 'ip') and s.created_at > v_now - interval '1 hour')
+      where s.tenant_id = v_tenant and s.ip_network = ops.client_network(p ->> 'ip') and s.created_at > v_now - interval '1 hour')
      >= (v_settings ->> 'max_leads_per_address')::numeric and p ->> 'ip' is not null then
     return jsonb_build_object('outcome', 'too_many');
   end if;

@@ -45,7 +45,8 @@ pub fn client_ip(headers: &HeaderMap, trusted_proxy: Option<&str>) -> Option<Str
     let value = headers.get(trusted_proxy.unwrap_or("cf-connecting-ip"))?.to_str().ok()?;
     // The end of the whole list: what stands before it came from the client, however long it made it.
     let last = value.rsplit(',').next()?.trim();
-    last.parse::<std::net::IpAddr>().ok().map(|ip| ip.to_string())
+    // `::ffff:203.0.113.7` is 203.0.113.7: as an IPv6 address it would share its /64 with every other one of that form.
+    last.parse::<std::net::IpAddr>().ok().map(|ip| ip.to_canonical().to_string())
 }
 
 /// Lower-case host without port. `authority` is a URL's authority or a `Host` header.
@@ -107,6 +108,10 @@ mod tests {
         assert_eq!(
             client_ip(&headers(&[("cf-connecting-ip", "2001:DB8::1")]), None).as_deref(),
             Some("2001:db8::1")
+        );
+        assert_eq!(
+            client_ip(&headers(&[("cf-connecting-ip", "::ffff:203.0.113.7")]), None).as_deref(),
+            Some("203.0.113.7")
         );
     }
 

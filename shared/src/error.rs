@@ -32,11 +32,14 @@ pub enum Code {
     PriceChanged,
     CurrencyMismatch,
     OutOfStock,
+    InProgress,
     OrderNotInReview,
     OrderNotDelivered,
     BodyTooLarge,
     UnsupportedMediaType,
+    IdempotencyKeyReused,
     TooManyRequests,
+    TooManyPending,
     InternalError,
     Misconfigured,
     ProviderUnavailable,
@@ -59,7 +62,7 @@ pub enum Level {
 }
 
 impl Code {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 35] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::InvalidIdempotencyKey,
@@ -80,11 +83,14 @@ impl Code {
         Self::PriceChanged,
         Self::CurrencyMismatch,
         Self::OutOfStock,
+        Self::InProgress,
         Self::OrderNotInReview,
         Self::OrderNotDelivered,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
+        Self::IdempotencyKeyReused,
         Self::TooManyRequests,
+        Self::TooManyPending,
         Self::InternalError,
         Self::Misconfigured,
         Self::ProviderUnavailable,
@@ -117,11 +123,14 @@ impl Code {
             Self::PriceChanged => "price_changed",
             Self::CurrencyMismatch => "currency_mismatch",
             Self::OutOfStock => "out_of_stock",
+            Self::InProgress => "in_progress",
             Self::OrderNotInReview => "order_not_in_review",
             Self::OrderNotDelivered => "order_not_delivered",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::TooManyRequests => "too_many_requests",
+            Self::TooManyPending => "too_many_pending",
             Self::InternalError => "internal_error",
             Self::Misconfigured => "misconfigured",
             Self::DatabaseUnavailable => "database_unavailable",
@@ -147,12 +156,16 @@ impl Code {
             | Self::JobNotFound
             | Self::AlertNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::PriceChanged | Self::CurrencyMismatch | Self::OutOfStock | Self::OrderNotInReview | Self::OrderNotDelivered => {
-                StatusCode::CONFLICT
-            }
+            Self::PriceChanged
+            | Self::CurrencyMismatch
+            | Self::OutOfStock
+            | Self::InProgress
+            | Self::OrderNotInReview
+            | Self::OrderNotDelivered => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooManyRequests | Self::TooManyPending => StatusCode::TOO_MANY_REQUESTS,
             Self::InternalError | Self::Misconfigured => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ProviderUnavailable => StatusCode::BAD_GATEWAY,
             Self::DatabaseUnavailable | Self::ChallengeUnavailable | Self::ProviderUnconfirmed => StatusCode::SERVICE_UNAVAILABLE,
@@ -183,10 +196,15 @@ impl Code {
             Self::PriceChanged => "The price has changed; please look at the new one before you order.",
             Self::CurrencyMismatch => "This product is sold in another currency.",
             Self::OutOfStock => "Not enough codes of this face value are in stock.",
+            Self::InProgress => "This order is being placed already; please wait a moment.",
             Self::OrderNotInReview => "This order is not waiting for a decision.",
             Self::OrderNotDelivered => "This order has no codes that could be sent.",
             Self::BodyTooLarge => "The body is larger than this address accepts.",
             Self::UnsupportedMediaType => "This address does not take that content type.",
+            Self::IdempotencyKeyReused => "This Idempotency-Key has been used for another request; please use a new one.",
+            Self::TooManyPending => {
+                "Too many cards are reserved and not paid for yet; please pay for an open order first, or try again later."
+            }
             Self::TooManyRequests => "Too many requests came from your address; please try again later.",
             Self::InternalError => "Something went wrong on our side.",
             Self::Misconfigured => "The service is not set up correctly.",
@@ -214,10 +232,12 @@ impl Code {
             | Self::PriceChanged
             | Self::CurrencyMismatch
             | Self::OutOfStock
+            | Self::InProgress
             | Self::OrderNotInReview
             | Self::OrderNotDelivered
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
+            | Self::IdempotencyKeyReused
             | Self::ChallengeFailed => Level::Info,
             Self::Unauthorized
             | Self::InvalidSignature
@@ -229,6 +249,7 @@ impl Code {
             | Self::ProviderUnconfirmed
             | Self::DatabaseUnavailable
             | Self::TooManyRequests
+            | Self::TooManyPending
             | Self::ChallengeUnavailable => Level::Warn,
             Self::InternalError | Self::Misconfigured => Level::Error,
         }
@@ -237,9 +258,9 @@ impl Code {
     /// Seconds for `Retry-After`; `None` where trying again as it is cannot help.
     pub const fn retry_after(self) -> Option<u32> {
         match self {
-            Self::DatabaseUnavailable => Some(2),
+            Self::DatabaseUnavailable | Self::InProgress => Some(2),
             Self::ProviderUnavailable | Self::ProviderTimeout | Self::ProviderUnconfirmed | Self::ChallengeUnavailable => Some(5),
-            Self::TooManyRequests => Some(600),
+            Self::TooManyRequests | Self::TooManyPending => Some(600),
             Self::InvalidJson
             | Self::InvalidRequest
             | Self::InvalidIdempotencyKey
@@ -264,6 +285,7 @@ impl Code {
             | Self::OrderNotDelivered
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
+            | Self::IdempotencyKeyReused
             | Self::InternalError
             | Self::Misconfigured => None,
         }
@@ -278,6 +300,8 @@ pub struct ApiError {
     fields: BTreeMap<String, String>,
     extra: BTreeMap<&'static str, String>,
     allow: Option<&'static str>,
+    /// Seconds for `Retry-After`, where they are known better than [`Code::retry_after`] says.
+    retry_after: Option<u32>,
     /// Boxed: nearly no error has any, and a map is large.
     headers: Option<Box<HeaderMap>>,
 }
@@ -302,6 +326,7 @@ impl ApiError {
             fields: BTreeMap::new(),
             extra: BTreeMap::new(),
             allow: None,
+            retry_after: None,
             headers: None,
         }
     }
@@ -321,6 +346,12 @@ impl ApiError {
     /// Adds a member beside `code`, such as the new `price`.
     pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         self.extra.insert(name, value.to_string());
+        self
+    }
+
+    /// Says when to try again, in seconds.
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
         self
     }
 
@@ -365,7 +396,7 @@ impl ApiError {
         headers.extend(self.headers.iter().flat_map(|headers| *headers.clone()));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.code.retry_after() {
+        if let Some(seconds) = self.retry_after.or(self.code.retry_after()) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(allow) = self.allow {
@@ -429,6 +460,9 @@ mod tests {
     #[test]
     fn retry_and_allow_headers_are_set() {
         assert_eq!(ApiError::new(Code::DatabaseUnavailable).response("r").headers()["retry-after"], "2");
+        let pending = ApiError::new(Code::TooManyPending);
+        assert_eq!(pending.response("r").headers()["retry-after"], "600");
+        assert_eq!(pending.retry_after(90).response("r").headers()["retry-after"], "90");
         assert_eq!(ApiError::method_not_allowed("GET").response("r").headers()["allow"], "GET");
     }
 }

@@ -57,7 +57,10 @@ impl Shop {
         let host = format!("t-{}.test", tenant.simple());
         let product = Uuid::new_v4();
         let (manager, viewer) = (Uuid::new_v4(), Uuid::new_v4());
-        let settings = json!({"site_url": info.gateway, "support_email": "support@example.com"});
+        // Room for every test; those of the limits set their own.
+        let settings = json!({
+            "site_url": info.gateway, "support_email": "support@example.com", "max_unpaid_units": 100_000, "max_unpaid_share": 100,
+        });
         db.execute(
             "insert into shop.tenants (id, name, primary_domain, settings) values ($1, 'Test shop', $2, $3)",
             &[&tenant, &host, &settings],
@@ -195,6 +198,12 @@ impl Shop {
 
     pub async fn create(&self, cart: &Value) -> Reply {
         self.post("orders", "/api/orders/create", cart).await
+    }
+
+    /// The same under an idempotency key.
+    pub async fn create_once(&self, key: &str, cart: &Value) -> Reply {
+        let request = self.request(Method::POST, "orders", "/api/orders/create");
+        Reply::of(request.header("idempotency-key", key).json(cart)).await
     }
 
     /// Places an order that must succeed.

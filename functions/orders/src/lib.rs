@@ -3,10 +3,12 @@
 //! In scope: checking a cart, reserving stock and pricing it (one SQL function), creating the bill at the payment provider, showing
 //! an order. Out of scope: deciding that something is paid (cardlink), sending mail (jobs).
 
+mod budget;
 mod cart;
 mod create;
 mod handler;
 mod provider;
+mod repeat;
 mod returns;
 mod show;
 mod wire;

@@ -275,6 +275,10 @@ async fn others(caller: &Caller<'_>) {
             .outcome("edge_cardlink", function, reversal.clone(), "payment_not_found")
             .await;
     }
+    assert_eq!(
+        caller.call("edge_jobs", "purge_idempotency", json!({"limit": 5})).await["deleted"],
+        0
+    );
     caller.call("edge_jobs", "parked_bills", json!({"limit": 5})).await;
     for function in ["capture_lead", "check_origin", "follow_link", "unsubscribe"] {
         caller.call("edge_leads", function, nobody.clone()).await;

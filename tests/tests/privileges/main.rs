@@ -51,6 +51,7 @@ pub const GRANTS: &[(&str, &[&str])] = &[
     ("attach_bill", &["edge_orders"]),
     ("fail_order", &["edge_orders"]),
     ("get_order", &["edge_orders"]),
+    ("purge_idempotency", &["edge_jobs"]),
     ("settle_payment", &["edge_cardlink", "edge_jobs"]),
     ("record_rejected_webhook", &["edge_cardlink"]),
     ("log_webhook_failure", &["edge_cardlink"]),

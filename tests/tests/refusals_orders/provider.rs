@@ -217,7 +217,7 @@ async fn a_bill_that_cannot_be_tied_to_its_order_is_503_and_the_code_free_at_onc
     let away = |id: &String, times: u32| json!({"rpc": "attach_bill", "match": id, "status": 503, "times": times});
     let boards = [
         (shop.info.sandbox.as_str(), json!([bill(&lost, &bills[0]), bill(&kept, &bills[1])])),
-        (shop.info.proxy.as_str(), json!([away(&bills[0], 3), away(&bills[1], 2)])),
+        (shop.info.proxy.as_str(), json!([away(&bills[0], 5), away(&bills[1], 4)])),
     ];
     shop.under_rules(&boards, async {
         let rows = [ORDER.as_slice(), &[("shop.code_ledger", 2)]].concat();
@@ -226,7 +226,7 @@ async fn a_bill_that_cannot_be_tied_to_its_order_is_503_and_the_code_free_at_onc
             shop.adds(&created(1), shop.create(&kept)).await.expect(200)["billId"],
             bills[1].as_str()
         );
-        assert_eq!(shop.fault_hits(&shop.info.proxy).await, [3, 2], "three attempts");
+        assert_eq!(shop.fault_hits(&shop.info.proxy).await, [5, 4], "five attempts");
     })
     .await;
     let given_up = (
