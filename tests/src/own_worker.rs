@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::stack;
 
-/// Runs until dropped.
+/// Runs until dropped. What Cloudflare says of a request (`request.cf`) is taken from the header `cf-blob`.
 pub struct OwnWorker {
     pub url: String,
     _child: Child,
@@ -44,7 +44,7 @@ impl OwnWorker {
             "using Workerd = import \"/workerd/workerd.capnp\";\n\
              const config :Workerd.Config = (\n  services = [(name = \"it\", worker = .it),\n\
              \x20   (name = \"internet\", network = (allow = [\"public\", \"private\", \"local\"]))],\n\
-             \x20 sockets = [(name = \"http\", address = \"127.0.0.1:{port}\", http = (), service = \"it\")]);\n\
+             \x20 sockets = [(name = \"http\", address = \"127.0.0.1:{port}\", http = (cfBlobHeader = \"cf-blob\"), service = \"it\")]);\n\
              const it :Workerd.Worker = (modules = [(name = \"index.js\", esModule = embed \"index.js\"), (name = \"index_bg.wasm\", wasm = embed \"index_bg.wasm\")],\n\
              \x20 compatibilityDate = {date}, bindings = [{bindings}]);\n"
         );

@@ -4,7 +4,7 @@ use lonieve_tests::{Reply, Shop};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::created;
+use crate::{created, created_once};
 
 const CREATE: &str = "/api/orders/create";
 const JSON: Option<&str> = Some("application/json");
@@ -166,7 +166,7 @@ async fn null_is_absent_unknown_fields_are_ignored_and_limits_are_inclusive() {
     cart["utm"] = json!({"utm_source": "s".repeat(255), "utm_other": 7});
     cart["nominal"] = json!("50.00");
     cart["quantity"] = json!(2);
-    assert_eq!(shop.adds(&created(2), shop.create(&cart)).await.expect(200)["amount"], "75.00");
+    assert_eq!(shop.adds(&created_once(2), shop.create(&cart)).await.expect(200)["amount"], "75.00");
 }
 
 #[tokio::test]
@@ -232,8 +232,8 @@ async fn an_idempotency_key_is_visible_ascii_up_to_255_characters() {
     for key in [b"".to_vec(), b"a b".to_vec(), "ключ".as_bytes().to_vec(), vec![b'k'; 256]] {
         shop.adds_nothing(send(key)).await.refused(400, "invalid_idempotency_key");
     }
-    shop.adds(&created(1), send(vec![b'k'; 255])).await.expect(200);
-    shop.adds(&created(1), send(b"!~".to_vec())).await.expect(200);
+    shop.adds(&created_once(1), send(vec![b'k'; 255])).await.expect(200);
+    shop.adds(&created_once(1), send(b"!~".to_vec())).await.expect(200);
 }
 
 #[tokio::test]

@@ -9,6 +9,11 @@ mod views;
 /// Rows of an order whose codes are reserved; one ledger row per code comes on top.
 pub const ORDER: [(&str, i64); 3] = [("shop.orders", 1), ("shop.order_items", 1), ("shop.payments", 1)];
 
+/// The same for a request whose repeats are recognised: it had an idempotency key, or a session.
+pub fn created_once(codes: i64) -> Vec<(&'static str, i64)> {
+    [created(codes), vec![("ops.idempotency", 1)]].concat()
+}
+
 /// Rows that a created order of this many codes adds.
 pub fn created(codes: i64) -> Vec<(&'static str, i64)> {
     let mut rows = ORDER.to_vec();
