@@ -102,6 +102,63 @@ export const checkout = {
     assert.notEqual(keys[2], keys[0], 'another request has another key');
   },
 
+  async a_repeat_after_a_lost_answer_goes_on_with_the_order_that_was_made({ browser, stack, facts }) {
+    const page = await visitor(browser);
+    await page.goto(stack.shop);
+    await choose(page, { quantity: 2 });
+    let made;
+    await page.route('**/api/orders/create', async (route) => {
+      // The shop has made the order; its answer is lost on the way.
+      made = await (await route.fetch()).json();
+      await route.abort('connectionreset');
+    }, { times: 1 });
+    const email = stack.someone('again');
+    await page.getByLabel('E-mail', { exact: true }).fill(email);
+    await page.getByLabel('First name').fill('Sam');
+    await pay(page).click();
+    await page.getByRole('alert').filter({ hasText: 'The shop did not answer' }).waitFor();
+    const { orderId } = await order(page, { email });
+    assert.equal(orderId, made.orderId, 'no second order');
+    sound(page);
+    Object.assign(facts, { orderId, email });
+  },
+
+  async an_order_that_is_being_placed_is_waited_for({ browser, stack }) {
+    const page = await visitor(browser);
+    await page.goto(stack.shop);
+    await choose(page);
+    const keys = [];
+    const early = { status: 409, headers: { 'retry-after': '1' }, contentType: 'application/json', body: JSON.stringify({ error: 'x', code: 'in_progress', requestId: 'r' }) };
+    await page.route('**/api/orders/create', async (route) => {
+      keys.push(route.request().headers()['idempotency-key']);
+      if (keys.length <= 2) await route.fulfill(early);
+      else await route.continue();
+    });
+    await page.getByLabel('E-mail', { exact: true }).fill(stack.someone('early'));
+    await pay(page).click();
+    await page.waitForURL(/\/pay\//);
+    assert.equal(keys.length, 3);
+    assert.equal(new Set(keys).size, 1, 'one order, one key');
+    sound(page, 409);
+  },
+
+  async too_many_unpaid_cards_are_said_in_words_and_nothing_is_lost({ browser, stack }) {
+    const page = await visitor(browser);
+    const email = stack.someone('many');
+    // Another device of the same person holds all that one may hold.
+    const { status } = await stack.post('/api/orders/create', { productId: stack.product('01'), nominal: '100', quantity: 20, email, deliveryType: 'myself' });
+    assert.equal(status, 200);
+    await page.goto(stack.shop);
+    await choose(page);
+    await page.getByLabel('E-mail', { exact: true }).fill(email);
+    await pay(page).click();
+    const said = page.getByRole('alert').filter({ hasText: 'Too many cards wait for their payment' });
+    await said.getByText(/try again in about (69|70) minutes/).waitFor();
+    // With another address it is another person.
+    await order(page, { email: stack.someone('few') });
+    sound(page, 429);
+  },
+
   async the_checkout_works_with_the_keyboard_alone({ browser, stack }) {
     const page = await visitor(browser);
     await page.goto(stack.shop);

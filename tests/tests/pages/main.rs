@@ -14,7 +14,7 @@ use std::time::Instant;
 use browser::{Report, Status};
 
 /// The cases of `tests/browser/cases`, in the order they run in.
-const CASES: [&str; 25] = [
+const CASES: [&str; 28] = [
     "a_visit_with_utm_ends_with_the_codes_on_the_success_page",
     "under_cardlink_v1_the_walk_ends_with_the_codes_too",
     "a_gift_shows_its_code_to_the_recipient_only",
@@ -24,6 +24,9 @@ const CASES: [&str; 25] = [
     "a_price_that_changed_is_shown_before_anything_is_ordered",
     "wrong_fields_are_shown_at_the_fields",
     "a_repeat_after_a_lost_answer_has_the_same_key",
+    "a_repeat_after_a_lost_answer_goes_on_with_the_order_that_was_made",
+    "an_order_that_is_being_placed_is_waited_for",
+    "too_many_unpaid_cards_are_said_in_words_and_nothing_is_lost",
     "the_checkout_works_with_the_keyboard_alone",
     "with_global_privacy_control_nothing_is_kept_or_sent",
     "a_visitor_can_turn_statistics_off_and_on",

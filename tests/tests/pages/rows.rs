@@ -18,7 +18,8 @@ pub async fn check(case: &str, facts: &Value) {
         "a_visit_with_utm_ends_with_the_codes_on_the_success_page" => walk(&db, facts).await,
         "a_gift_shows_its_code_to_the_recipient_only" => gift(&db, facts).await,
         "a_failed_payment_is_said_and_can_be_tried_again" => two_returns(&db, facts).await,
-        "a_price_that_changed_is_shown_before_anything_is_ordered" => one_order(&db, facts).await,
+        "a_price_that_changed_is_shown_before_anything_is_ordered"
+        | "a_repeat_after_a_lost_answer_goes_on_with_the_order_that_was_made" => one_order(&db, facts).await,
         "with_global_privacy_control_nothing_is_kept_or_sent" => nobody(&db, facts).await,
         "the_landing_form_leaves_a_lead" => lead(&db, facts).await,
         "the_landing_form_works_without_script" => assert_eq!(leads(&db, facts).await.len(), 1),

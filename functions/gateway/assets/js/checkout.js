@@ -69,6 +69,11 @@ const priceChanged = (price) => {
     h('p', { class: 'actions' }, h('button', { class: 'button slim', type: 'button', onclick: accept }, 'Use the new price'), toProduct('Choose another')));
 };
 
+const inAWhile = (ms) => {
+  const minutes = Math.ceil((ms ?? 600_000) / 60_000);
+  return minutes > 1 ? `in about ${minutes} minutes` : 'in a minute';
+};
+
 const refused = (error) => {
   const { code } = error;
   if (code === 'invalid_request') {
@@ -79,6 +84,13 @@ const refused = (error) => {
   } else if (code === 'out_of_stock') {
     const words = cart.quantity > 1 ? `There are not ${cart.quantity} cards of this face value left. Fewer may still be in stock.` : 'The last card of this face value has just been taken.';
     notice(problem, 'bad', h('h2', {}, 'Out of stock'), h('p', {}, words), toProduct(cart.quantity > 1 ? 'Change quantity or face value' : 'Choose another face value'));
+  } else if (code === 'too_many_pending') {
+    const waiting = cart.orderId && orders.get(cart.orderId);
+    notice(problem, 'bad', h('h2', {}, 'Too many cards wait for their payment'),
+      h('p', {}, `More cards cannot be held at the moment. If you have an open order, please pay for it first; otherwise try again ${inAWhile(error.retryAfter)}.`),
+      waiting?.paymentUrl && h('p', { class: 'actions' }, h('a', { class: 'button slim', href: waiting.paymentUrl }, 'To the payment page')));
+  } else if (code === 'in_progress') {
+    notice(problem, '', h('h2', {}, 'Your order is still being placed'), h('p', {}, 'This takes longer than usual. Please press the button once more in a moment: it stays one order.'));
   } else if (['nominal_not_offered', 'product_not_found', 'currency_mismatch'].includes(code)) {
     notice(problem, 'bad', h('h2', {}, 'This card is no longer sold like this'), h('p', {}, error.message), toProduct('Choose again'));
   } else {
@@ -88,7 +100,10 @@ const refused = (error) => {
 
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 
-const place = async (tries = 4) => {
+/** Longer than the shop itself takes for an order (30 s). */
+const PATIENCE = 40_000;
+
+const place = async (until = Date.now() + PATIENCE) => {
   const text = body();
   try {
     const placed = await post('/api/orders/create', text, { headers: { 'idempotency-key': keyFor(text) } });
@@ -96,12 +111,14 @@ const place = async (tries = 4) => {
     return placed;
   } catch (error) {
     // The first request of this key is still being worked on: its answer comes.
-    if (error.code === 'in_progress' && tries > 0) {
+    if (error.code === 'in_progress' && Date.now() < until) {
       await wait(error.retryAfter ?? 1500);
-      return place(tries - 1);
+      return place(until);
     }
-    // A final answer would be replayed for this key; the next press is a new question. After 429, 5xx or no answer the key stays.
-    if (error.status >= 400 && error.status < 500 && error.status !== 429) attempt.set(null);
+    // A final answer would be replayed for this key; the next press is a new question. After 429, 5xx or no answer, and while an order is
+    // being placed, the key stays.
+    const final = error.status >= 400 && error.status < 500 && error.status !== 429 && error.code !== 'in_progress';
+    if (final) attempt.set(null);
     throw error;
   }
 };
