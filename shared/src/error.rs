@@ -34,6 +34,10 @@ pub enum Code {
     OutOfStock,
     OrderNotInReview,
     OrderNotDelivered,
+    OrderNotRefundable,
+    RefundTooLarge,
+    RefundPending,
+    RefundNotSupported,
     BodyTooLarge,
     UnsupportedMediaType,
     TooManyRequests,
@@ -59,7 +63,7 @@ pub enum Level {
 }
 
 impl Code {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 36] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::InvalidIdempotencyKey,
@@ -82,6 +86,10 @@ impl Code {
         Self::OutOfStock,
         Self::OrderNotInReview,
         Self::OrderNotDelivered,
+        Self::OrderNotRefundable,
+        Self::RefundTooLarge,
+        Self::RefundPending,
+        Self::RefundNotSupported,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::TooManyRequests,
@@ -119,6 +127,10 @@ impl Code {
             Self::OutOfStock => "out_of_stock",
             Self::OrderNotInReview => "order_not_in_review",
             Self::OrderNotDelivered => "order_not_delivered",
+            Self::OrderNotRefundable => "order_not_refundable",
+            Self::RefundTooLarge => "refund_too_large",
+            Self::RefundPending => "refund_pending",
+            Self::RefundNotSupported => "refund_not_supported",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::TooManyRequests => "too_many_requests",
@@ -147,9 +159,15 @@ impl Code {
             | Self::JobNotFound
             | Self::AlertNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::PriceChanged | Self::CurrencyMismatch | Self::OutOfStock | Self::OrderNotInReview | Self::OrderNotDelivered => {
-                StatusCode::CONFLICT
-            }
+            Self::PriceChanged
+            | Self::CurrencyMismatch
+            | Self::OutOfStock
+            | Self::OrderNotInReview
+            | Self::OrderNotDelivered
+            | Self::OrderNotRefundable
+            | Self::RefundTooLarge
+            | Self::RefundPending
+            | Self::RefundNotSupported => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
@@ -185,6 +203,10 @@ impl Code {
             Self::OutOfStock => "Not enough codes of this face value are in stock.",
             Self::OrderNotInReview => "This order is not waiting for a decision.",
             Self::OrderNotDelivered => "This order has no codes that could be sent.",
+            Self::OrderNotRefundable => "There is no money of this order that could be given back.",
+            Self::RefundTooLarge => "That is more than is left to give back.",
+            Self::RefundPending => "All the money of this order is being given back.",
+            Self::RefundNotSupported => "The payment contract of this shop knows no refunds; give the money back at the provider.",
             Self::BodyTooLarge => "The body is larger than this address accepts.",
             Self::UnsupportedMediaType => "This address does not take that content type.",
             Self::TooManyRequests => "Too many requests came from your address; please try again later.",
@@ -216,6 +238,10 @@ impl Code {
             | Self::OutOfStock
             | Self::OrderNotInReview
             | Self::OrderNotDelivered
+            | Self::OrderNotRefundable
+            | Self::RefundTooLarge
+            | Self::RefundPending
+            | Self::RefundNotSupported
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::ChallengeFailed => Level::Info,
@@ -262,6 +288,10 @@ impl Code {
             | Self::OutOfStock
             | Self::OrderNotInReview
             | Self::OrderNotDelivered
+            | Self::OrderNotRefundable
+            | Self::RefundTooLarge
+            | Self::RefundPending
+            | Self::RefundNotSupported
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::InternalError
