@@ -15,10 +15,13 @@ const FOLD_COUNTERS: Rpc = Rpc::idempotent("fold_counters");
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     /// Rows of `purchase_stats` that changed.
+    #[serde(rename(serialize = "counted_products"))]
     pub purchase_rows: u32,
     /// Links whose figures changed.
+    #[serde(rename(serialize = "counted_links"))]
     pub links: u32,
     /// Marks that are left for the next run.
+    #[serde(rename(serialize = "counters_left"))]
     pub left: u32,
 }
 

@@ -4,8 +4,8 @@ use lonieve_tests::{Placed, Shop};
 use serde_json::{Value, json};
 
 use crate::support::{
-    admin_refund, alerts, ask, at_provider, calls, columns, commission, faults, ledger, paid, partner, press, referred, refund_rows,
-    refund_status, run, state, turn, until,
+    admin_refund, alerts, ask, at_provider, calls, columns, commission, faults, ledger, paid, paid_unmailed, partner, press, referred,
+    refund_rows, refund_status, run, state, turn, until,
 };
 
 async fn shown_codes(shop: &Shop, order: &Placed) -> usize {
@@ -78,6 +78,7 @@ async fn a_full_refund_from_the_click_to_the_revoked_code() {
 async fn asking_writes_a_refund_a_call_and_the_audit_and_moves_no_money_yet() {
     let _turn = turn().await;
     let (shop, order) = paid(1).await;
+    shop.outbox_done().await;
     shown_codes(&shop, &order).await;
     let before = columns(&shop, &order).await;
     shop.adds(
@@ -238,7 +239,7 @@ async fn codes_nobody_has_seen_are_revoked_at_once_where_all_goes_back() {
         (1, None, Some("37.49"), false, false),
         (1, None, None, true, false),
     ] {
-        let (shop, order) = paid(1).await;
+        let (shop, order) = paid_unmailed(1).await;
         shop.settings(json!({"refund_revoke_unused": setting})).await;
         if seen {
             assert_eq!(shown_codes(&shop, &order).await, 1);
@@ -260,6 +261,8 @@ async fn codes_nobody_has_seen_are_revoked_at_once_where_all_goes_back() {
         }
         // A mail with the code must not leave after that.
         if at_once {
+            let due = "update ops.outbox set next_attempt_at = now() where tenant_id = $1 and status = 'pending'";
+            shop.db.execute(due, &[&shop.tenant]).await.unwrap();
             shop.outbox_done().await;
             assert_eq!(shop.mailbox(&order.email).await.len(), 0, "{case}");
         }
@@ -280,7 +283,7 @@ async fn a_code_whose_mail_may_have_left_counts_as_seen() {
 #[tokio::test]
 async fn a_refusal_is_told_to_staff_and_the_order_keeps_its_claim() {
     let _turn = turn().await;
-    let (shop, order) = paid(2).await;
+    let (shop, order) = paid_unmailed(2).await;
     let not_enabled = json!({"success": false, "message": "api:error.access_denied"});
     faults(
         &shop.info.sandbox,

@@ -24,6 +24,7 @@ async fn under_v2_there_are_no_refunds() {
     let shop = Shop::with_codes(1).await;
     let order = shop.place(&shop.cart()).await;
     shop.notice(&order.bill_id, "PAID", "37.50", "USD").await.expect(200);
+    shop.outbox_done().await;
     refused(&shop, &order, None, "refund_not_supported").await;
     // Who may not refund does not learn that either.
     shop.adds_nothing(async {
@@ -49,6 +50,7 @@ async fn under_v2_there_are_no_refunds() {
 async fn only_managers_of_the_shop_give_money_back() {
     let _turn = turn().await;
     let (shop, order) = paid(1).await;
+    shop.outbox_done().await;
     let other = Shop::v1(0).await;
     let (_, customer) = shop.person(None).await;
     shop.adds_nothing(async {
@@ -79,6 +81,7 @@ async fn only_managers_of_the_shop_give_money_back() {
 async fn what_cannot_be_meant_is_named() {
     let _turn = turn().await;
     let (shop, order) = paid(1).await;
+    shop.outbox_done().await;
     for (field, body) in [
         ("reason", json!({})),
         ("reason", json!({"reason": " "})),
@@ -136,6 +139,7 @@ async fn without_money_there_is_nothing_to_give_back() {
 async fn no_more_than_is_left_is_promised_however_many_ask() {
     let _turn = turn().await;
     let (shop, order) = paid(1).await;
+    shop.outbox_done().await;
     let answer = refused(&shop, &order, Some("37.51"), "refund_too_large").await;
     assert_eq!(answer["fields"]["amount"], "must be at most 37.50");
     told(&shop, &order).refunded("by-hand", "7.50").await;
@@ -172,6 +176,7 @@ async fn an_order_whose_money_all_goes_back_is_not_delivered_meanwhile() {
     let shop = Shop::v1(2).await;
     let reviewed = shop.place(&shop.cart()).await;
     press(&shop, &reviewed, "underpay?amount=20&commission=0").await;
+    shop.outbox_done().await;
     ask(&shop, &reviewed, None).await;
     let decision = json!({"action": "deliver", "note": "Yes."});
     shop.adds_nothing(async {

@@ -211,6 +211,22 @@ pub async fn paid(codes: usize) -> (Shop, Placed) {
     (shop, order)
 }
 
+/// The same, before anything of its mail has begun: the notice does not reach the Worker, which would wake the outbox.
+pub async fn paid_unmailed(codes: usize) -> (Shop, Placed) {
+    let shop = Shop::v1(codes).await;
+    faults(&shop.info.sandbox, json!([deaf()])).await;
+    let order = shop.place(&shop.cart()).await;
+    press(&shop, &order, "pay?commission=0").await;
+    faults(&shop.info.sandbox, json!([])).await;
+    assert_eq!(told(&shop, &order).paid().await, "fulfilled");
+    // Other tests' runs of the outbox take what is due of all shops.
+    let later = "update ops.outbox set next_attempt_at = now() + interval '1 hour' where tenant_id = $1 and status = 'pending'";
+    shop.db.execute(later, &[&shop.tenant]).await.unwrap();
+    let begun = "select count(*) from ops.outbox where tenant_id = $1 and kind like 'mail.%'";
+    assert_eq!(shop.count(begun).await, 0, "a run of the outbox was quicker than this test");
+    (shop, order)
+}
+
 /// Asks for a refund through PostgREST, in a manager's name: as the admin Worker does, but without waking the jobs.
 pub async fn ask(shop: &Shop, order: &Placed, amount: Option<&str>) -> Uuid {
     let p = json!({"order_id": order.order_id, "amount": amount, "reason": "The card is not wanted."});

@@ -14,7 +14,7 @@ use std::time::Instant;
 use browser::{Report, Status};
 
 /// The cases of `tests/browser/cases`, in the order they run in.
-const CASES: [&str; 25] = [
+const CASES: [&str; 27] = [
     "a_visit_with_utm_ends_with_the_codes_on_the_success_page",
     "under_cardlink_v1_the_walk_ends_with_the_codes_too",
     "a_gift_shows_its_code_to_the_recipient_only",
@@ -35,6 +35,8 @@ const CASES: [&str; 25] = [
     "an_order_under_review_is_resolved_at_the_desk",
     "a_viewer_is_told_what_only_managers_may_do",
     "an_ended_access_leads_back_to_the_sign_in",
+    "staff_give_money_back_with_the_keyboard_alone",
+    "where_the_contract_knows_no_refunds_the_desk_says_so",
     "the_catalogue_and_a_product_are_sound",
     "the_checkout_is_sound",
     "the_order_pages_are_sound",
