@@ -20,7 +20,9 @@ language sql immutable set search_path = '' as $$
     'max_unpaid_share', 50,          -- percent of a nominal's stock that may be reserved and unpaid
     'code_expiry_margin_days', 7,    -- a code that expires sooner than this is not sold
     'fee_percent', 2.9,              -- the payment provider's fee: percent of the amount ...
-    'fee_fixed', 0.30                -- ... plus this much per payment
+    'fee_fixed', 0.30,               -- ... plus this much per payment
+    'fee_refund_percent', 0,         -- percent of its fee the provider returns with a refund; most keep all of it
+    'refund_revoke_unused', 1        -- 1: asking for a full refund takes codes nobody has seen out of circulation at once; 0: once it is done
   )
 $$;
 comment on function ops.setting_defaults() is 'Every setting a tenant can override in shop.tenants.settings, with its default. All are numbers.';
@@ -33,7 +35,7 @@ language sql immutable set search_path = '' as $$
       where ops.setting_defaults() ? s.key
         and case when jsonb_typeof(s.value) <> 'number' then true
                  when s.key = 'bill_ttl_s' then (s.value #>> '{}')::numeric not between 300 and 604800
-                 when s.key in ('max_unpaid_share', 'fee_percent') then (s.value #>> '{}')::numeric not between 0 and 100
+                 when s.key in ('max_unpaid_share', 'fee_percent', 'fee_refund_percent') then (s.value #>> '{}')::numeric not between 0 and 100
                  else (s.value #>> '{}')::numeric not between 0 and 1000000 end)
     and not exists (
       select from jsonb_each(p_settings) s

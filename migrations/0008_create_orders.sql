@@ -97,6 +97,7 @@ comment on column shop.orders.expires_at is 'Until when the bill can be paid. Th
 comment on column shop.orders.total_cost is 'Sum of the codes'' costs, written when they are assigned; null as long as none are, or where a code''s cost is unknown.';
 comment on column shop.orders.total_profit is 'total_amount - total_cost; null with it.';
 comment on column shop.orders.true_profit is 'total_amount - total_cost - transaction_fees - refund_amount; null with total_cost.';
+comment on column shop.orders.partner_commission is 'Sum of this order''s rows in shop.partner_commissions; null where there are none. Not part of true_profit (L-23).';
 comment on column shop.orders.transaction_fees is 'Sum of this order''s rows in shop.transaction_fees.';
 comment on column shop.orders.user_id is 'auth.users.id of a signed-in buyer; no foreign key, that table may belong to somebody else.';
 comment on column shop.orders.locale is 'Language of the mails of this order.';

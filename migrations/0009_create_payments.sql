@@ -47,22 +47,29 @@ create table shop.transaction_fees (
   order_id uuid not null constraint transaction_fees_order_id_fkey references shop.orders (id) on delete restrict,
   payment_id uuid constraint transaction_fees_payment_id_fkey references shop.payments (id) on delete restrict,
   fee_type text not null constraint transaction_fees_fee_type_known check (fee_type in ('payment_gateway', 'platform', 'currency_conversion')),
-  fee_amount numeric(12,2) not null constraint transaction_fees_fee_amount_not_negative check (fee_amount >= 0),
+  fee_amount numeric(12,2) not null,
   fee_percentage numeric(5,2) constraint transaction_fees_fee_percentage_percent check (fee_percentage between 0 and 100),
   currency text not null default 'USD' constraint transaction_fees_currency_iso check (currency ~ '^[A-Z]{3}$'),
-  created_at timestamptz not null default now()
+  reverses uuid constraint transaction_fees_reverses_fkey references shop.transaction_fees (id) on delete restrict,
+  created_at timestamptz not null default now(),
+  constraint transaction_fees_fee_amount_sign check (case when reverses is null then fee_amount >= 0 else fee_amount <= 0 end)
 );
 alter table shop.transaction_fees enable row level security;
 create index transaction_fees_order on shop.transaction_fees (order_id);
 -- Also what makes "booked once" a fact of the database and not of the code.
-create unique index transaction_fees_once_per_payment on shop.transaction_fees (payment_id, fee_type);
-comment on table shop.transaction_fees is 'What a payment cost us. Append-only.';
+create unique index transaction_fees_once_per_payment on shop.transaction_fees (payment_id, fee_type) where reverses is null;
+create index transaction_fees_reverses on shop.transaction_fees (reverses) where reverses is not null;
+comment on table shop.transaction_fees is 'What a payment cost us. Append-only: what turns out otherwise is corrected by a row that reverses.';
+comment on column shop.transaction_fees.reverses is 'The fee this row takes back, in whole or in part; its amount is negative then.';
 
 create table shop.refunds (
   id uuid constraint refunds_pkey primary key default gen_random_uuid(),
   tenant_id uuid not null constraint refunds_tenant_id_fkey references shop.tenants (id) on delete restrict,
   order_id uuid not null constraint refunds_order_id_fkey references shop.orders (id) on delete restrict,
   payment_id uuid constraint refunds_payment_id_fkey references shop.payments (id) on delete restrict,
+  kind text not null default 'refund' constraint refunds_kind_known check (kind in ('refund', 'chargeback')),
+  provider_payment_id text,
+  provider_refund_id text,
   refund_amount numeric(12,2) not null constraint refunds_refund_amount_not_negative check (refund_amount >= 0),
   refund_reason text,
   refund_type text not null default 'full' constraint refunds_refund_type_known check (refund_type in ('full', 'partial')),
@@ -74,4 +81,10 @@ create table shop.refunds (
 alter table shop.refunds enable row level security;
 create index refunds_order on shop.refunds (order_id);
 create index refunds_payment on shop.refunds (payment_id);
-comment on table shop.refunds is 'Money given back, in whole or in part.';
+create unique index refunds_once_per_provider_id on shop.refunds (payment_id, kind, provider_refund_id) where provider_refund_id is not null;
+create index refunds_open on shop.refunds (order_id) where status in ('pending', 'approved');
+comment on table shop.refunds is 'Money given back, in whole or in part. approved: decided by staff, not done yet; completed: done, and never changed any more.';
+comment on column shop.refunds.kind is 'refund: given back by us; chargeback: taken back through the payer''s bank.';
+comment on column shop.refunds.provider_payment_id is 'The provider''s payment it belongs to (a bill can have several).';
+comment on column shop.refunds.provider_refund_id is 'The provider''s id of the refund or chargeback; null where it named a total only, or has not answered yet.';
+comment on column shop.refunds.requested_by is 'The member of staff; null where the provider told us of it.';

@@ -1,7 +1,9 @@
--- What an order earned: fees, cost, profit (L-23, L-30, L-32, LD-6).
+-- What an order earned: fees, cost, profit, commission (L-23, L-27, L-30, L-32, LD-6).
 --
--- What: the provider's fee is one row per payment; an order's totals are always computed from rows (items, codes, fees), never counted
--- up, so running it twice is running it once. Called by the settle and by whatever assigns codes later.
+-- What: the provider's fee is one row per payment; an order's totals are always computed from rows (items, codes, fees, commissions), never
+-- counted up, so running it twice is running it once. Called by the settle and by whatever assigns codes later.
+--
+-- true_profit is L-23's: revenue less cost, fees and refunds. A partner's commission stands beside it, not in it.
 --
 -- A code whose cost is unknown makes its row's and its order's cost and profit unknown (null): a profit that leaves out a cost would
 -- be wrong and look right.
@@ -15,10 +17,26 @@ language sql set search_path = '' as $$
   from shop.payments y,
        lateral (select ops.tenant_setting(y.tenant_id, 'fee_percent') as percent, ops.tenant_setting(y.tenant_id, 'fee_fixed') as fixed) s
   where y.id = p_payment_id and p_amount is not null
-  on conflict (payment_id, fee_type) do nothing
+  on conflict (payment_id, fee_type) where reverses is null do nothing
 $$;
 comment on function shop.book_gateway_fee(uuid, numeric, timestamptz) is
   'The payment provider''s fee on an amount received: fee_percent of it plus fee_fixed, half up; once per payment. Of 75.00 by default: 2.48.';
+
+create function shop.left_to_refund(p_order_id uuid) returns numeric
+language sql stable set search_path = '' as $$
+  select greatest(coalesce(y.received_amount, y.amount)
+    - (select coalesce(sum(f.refund_amount), 0) from shop.refunds f where f.payment_id = y.id and f.status in ('pending', 'approved', 'completed')), 0)
+  from shop.payments y where y.order_id = p_order_id and y.status = 'paid' order by y.created_at desc, y.id limit 1
+$$;
+comment on function shop.left_to_refund(uuid) is
+  'What of an order''s money can still be given back: what came in, a surplus too, less what has gone back and what is on its way back. Null where no money is in, or none any more.';
+
+create function shop.is_being_refunded(p_order_id uuid) returns boolean
+language sql stable set search_path = '' as $$
+  select coalesce(shop.left_to_refund(p_order_id) = 0, false)
+    and exists (select from shop.refunds f where f.order_id = p_order_id and f.status in ('pending', 'approved'))
+$$;
+comment on function shop.is_being_refunded(uuid) is 'Has staff decided to give back all the money there is, without its being done yet? No code goes out meanwhile.';
 
 create function shop.compute_totals(p_order_id uuid) returns void
 language plpgsql set search_path = '' as $$
@@ -41,14 +59,16 @@ begin
     total_cost = t.cost,
     total_profit = o.total_amount - t.cost,
     transaction_fees = t.fees,
-    true_profit = o.total_amount - t.cost - t.fees - o.refund_amount
+    true_profit = o.total_amount - t.cost - t.fees - o.refund_amount,
+    partner_commission = t.commission
   from (
     select (select case when count(it.cost_price) = count(*) then sum(it.cost_price) end from shop.order_items it where it.order_id = p_order_id) as cost,
-           (select coalesce(sum(f.fee_amount), 0) from shop.transaction_fees f where f.order_id = p_order_id) as fees) t
+           (select coalesce(sum(f.fee_amount), 0) from shop.transaction_fees f where f.order_id = p_order_id) as fees,
+           (select sum(c.amount) from shop.partner_commissions c where c.order_id = p_order_id) as commission) t
   where o.id = p_order_id;
 end
 $$;
-comment on function shop.compute_totals(uuid) is 'Writes cost, profit, margin and fees of an order and its items, from the rows they follow from.';
+comment on function shop.compute_totals(uuid) is 'Writes cost, profit, margin, fees and commission of an order and its items, from the rows they follow from.';
 
 create function shop.mark_delivered(p_order_id uuid, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$

@@ -6,6 +6,7 @@
 --
 -- Only orders that could be filled right now are tried: otherwise fifty orders of an empty product would hide the fifty-first, of
 -- another product, that could be served. For the same reason an order too big for what is left does not block a smaller one.
+-- An order whose money staff are giving back, all of it, gets no code any more.
 
 set local role lonieve_owner;
 
@@ -23,7 +24,8 @@ declare
   o shop.orders;
 begin
   select * into o from shop.orders where id = p_order_id for update skip locked;
-  if not found or o.fulfilment <> 'waiting' or o.paid_at is null or o.review_reason is distinct from 'no_codes_available' then
+  if not found or o.fulfilment <> 'waiting' or o.paid_at is null or o.review_reason is distinct from 'no_codes_available'
+    or shop.is_being_refunded(o.id) then
     return false;
   end if;
   perform from shop.payments where order_id = o.id order by id for update;
@@ -48,6 +50,7 @@ begin
   for v_id in
     select o.id from shop.orders o
     where o.fulfilment = 'waiting' and o.review_reason = 'no_codes_available' and shop.could_be_filled(o, v_now)
+      and not shop.is_being_refunded(o.id)
     order by o.paid_at, o.id limit least(greatest(coalesce((p ->> 'limit')::integer, 50), 0), 50)
   loop
     begin

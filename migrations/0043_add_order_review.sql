@@ -10,7 +10,8 @@
 --
 -- `resolve_order` ends a manual_review. `deliver` accepts the payment as it came and gives the order its own reserved codes, or free ones;
 -- too few: nothing changes. `close` gives no codes and frees those reserved, for money that goes back at the provider. Both need a
--- note; both close the alert the review had opened. The money rows stay as they were booked.
+-- note; both close the alert the review had opened. The money rows stay as they were booked; a partner earns on what was sold, so a closed
+-- order takes back his commission. While all of the money is being given back, an order cannot be delivered.
 --
 -- Rejected: offset paging (skips and repeats rows), an edit of orders by field (ledger, outbox and payment must move together).
 
@@ -31,6 +32,11 @@ language sql stable set search_path = '' as $$
     'recipient_email', o.recipient_email, 'email_status', o.email_status, 'email_sent_at', ops.iso(o.email_sent_at),
     'email_retry_count', o.email_retry_count, 'amount', ops.money(o.total_amount), 'currency', o.currency, 'total_cost', ops.money(o.total_cost),
     'transaction_fees', ops.money(o.transaction_fees), 'refund_amount', ops.money(o.refund_amount), 'true_profit', ops.money(o.true_profit),
+    'partner_commission', ops.money(o.partner_commission), 'refundable_amount', ops.money(shop.left_to_refund(o.id)),
+    'refunds', coalesce((
+      select jsonb_agg(jsonb_build_object('id', f.id, 'amount', ops.money(f.refund_amount), 'kind', f.kind, 'status', f.status, 'reason', f.refund_reason,
+        'requested_by', f.requested_by, 'requested_at', ops.iso(f.requested_at), 'processed_at', ops.iso(f.processed_at)) order by f.requested_at, f.id)
+      from shop.refunds f where f.order_id = o.id), '[]'::jsonb),
     'bill_id', o.cardlink_bill_id, 'expires_at', ops.iso(o.expires_at), 'paid_at', ops.iso(o.paid_at), 'delivered_at', ops.iso(o.delivered_at),
     'received_amount', (select ops.money(max(y.received_amount)) from shop.payments y where y.order_id = o.id),
     'utm_source', o.utm_source, 'utm_campaign', o.utm_campaign,
@@ -133,6 +139,9 @@ begin
     return jsonb_build_object('outcome', 'order_not_in_review');
   end if;
   perform from shop.payments where order_id = o.id order by id for update;
+  if v_action = 'deliver' and shop.is_being_refunded(o.id) then
+    return jsonb_build_object('outcome', 'refund_pending');
+  end if;
   if v_action = 'deliver' then
     begin
       perform shop.sell_codes(o.id, now());
@@ -145,6 +154,8 @@ begin
     update shop.orders set status = case when o.refund_amount > 0 then 'partially_refunded' else 'paid' end, fulfilment = 'none', review_reason = null,
       failure_reason = 'closed_by_staff'
     where id = o.id;
+    perform shop.book_commission(o.id, now());
+    perform shop.compute_totals(o.id);
   end if;
   update ops.system_notifications set is_resolved = true, resolved_by = ops.request_user(), resolved_at = now()
   where tenant_id = v_tenant and type = o.review_reason and subject = 'order:' || o.id and not is_resolved;
@@ -154,7 +165,7 @@ begin
 end
 $$;
 comment on function api.resolve_order(jsonb) is
-  'Role: authenticated, staff from manager up; audited. p: order_id, action (deliver, close), note. {outcome: ok, order}; order_not_found, order_not_in_review, out_of_stock (nothing changed).';
+  'Role: authenticated, staff from manager up; audited. p: order_id, action (deliver, close), note. {outcome: ok, order}; order_not_found, order_not_in_review, refund_pending, out_of_stock (nothing changed).';
 
 create function ops.alert_json(n ops.system_notifications) returns jsonb
 language sql stable set search_path = '' as $$

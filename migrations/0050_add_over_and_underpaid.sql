@@ -32,16 +32,18 @@ begin
   update shop.orders set status = case when refund_amount > 0 then 'partially_refunded' else 'paid' end, fulfilment = 'delivered',
     delivered_at = p_now, review_reason = null
   where id = p_order_id returning tenant_id into v_tenant;
+  perform shop.book_commission(p_order_id, p_now);
   perform shop.compute_totals(p_order_id);
   perform ops.enqueue(v_tenant, 'order.delivered', p_order_id, jsonb_build_object('order_id', p_order_id), p_now);
 end
 $$;
 
 create function shop.waits_for_the_rest(o shop.orders) returns boolean
-language sql immutable set search_path = '' as $$
+language sql stable set search_path = '' as $$
   select o.status = 'manual_review' and o.review_reason = 'underpaid' and o.refund_amount = 0
+    and not exists (select from shop.refunds f where f.order_id = o.id and f.status in ('pending', 'approved'))
 $$;
-comment on function shop.waits_for_the_rest(shop.orders) is 'Was this order paid in part, and would the rest still complete it?';
+comment on function shop.waits_for_the_rest(shop.orders) is 'Was this order paid in part, and would the rest still complete it? Not once money goes back, or is about to.';
 
 create function shop.note_surplus(o shop.orders, y shop.payments, p_received numeric, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
@@ -109,6 +111,7 @@ begin
     end;
   end if;
   update shop.orders set status = 'manual_review', review_reason = v_reason, fulfilment = v_fulfilment where id = o.id;
+  perform shop.book_commission(o.id, p_now);
   perform shop.compute_totals(o.id);
   perform ops.notify(o.tenant_id, v_reason, 'order:' || o.id, 'critical', shop.review_title(v_reason),
     case v_reason when 'no_codes_available' then 'Import codes: the order is delivered as soon as there are enough.'

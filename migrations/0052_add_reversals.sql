@@ -26,23 +26,17 @@
 -- After a refund, a bill still says SUCCESS at the provider. So a refund of money we had not heard of marks the money as in, and no
 -- later notice of the payment can release a code for it.
 --
+-- A refund that staff asked for (0058) has its row before the provider knows of it. Whoever hears first that it is done, notice or job,
+-- completes that row: `shop.asked_refund` finds it.
+--
 -- Rejected: believing amounts of the notice (partly unsigned); raising where more goes back than came in (the provider has done it
 -- already; it must be recorded); putting revoked codes back on the shelf.
 
 set local role lonieve_owner;
 
-alter table shop.refunds
-  add column kind text not null default 'refund' constraint refunds_kind_known check (kind in ('refund', 'chargeback')),
-  add column provider_payment_id text,
-  add column provider_refund_id text;
-comment on column shop.refunds.kind is 'refund: given back by us; chargeback: taken back through the payer''s bank.';
-comment on column shop.refunds.provider_payment_id is 'The provider''s payment it belongs to (a bill can have several).';
-comment on column shop.refunds.provider_refund_id is 'The provider''s id of the refund or chargeback; null where it named a total only.';
-create unique index refunds_once_per_provider_id on shop.refunds (payment_id, kind, provider_refund_id) where provider_refund_id is not null;
-
 alter table ops.system_notifications drop constraint system_notifications_type_known,
   add constraint system_notifications_type_known check (type in ('low_stock', 'failed_email', 'pending_payment', 'no_codes_available',
-    'amount_mismatch', 'currency_mismatch', 'underpaid', 'overpaid', 'chargeback'));
+    'amount_mismatch', 'currency_mismatch', 'underpaid', 'overpaid', 'chargeback', 'refund_failed'));
 
 create function shop.revoke_sold_codes(p_order_id uuid, p_reason text, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
@@ -71,39 +65,97 @@ $$;
 comment on function shop.given_back(shop.payments) is
   'whole: what came in for the order''s price. returned: what of it has gone back; a surplus goes back first and does not count, nor does more than the whole.';
 
+create function shop.asked_refund(p_payment_id uuid, p_ref text, p_amount numeric) returns uuid
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select f.id from shop.refunds f join ops.refund_calls c on c.refund_id = f.id
+    where f.payment_id = p_payment_id and f.status in ('pending', 'approved') and f.provider_refund_id is null and c.called_at is not null
+      and (f.id::text = p_ref or (p_ref is null and f.refund_amount = p_amount))
+    order by f.requested_at, f.id limit 1);
+end
+$$;
+comment on function shop.asked_refund(uuid, text, numeric) is
+  'The refund of ours that the provider was asked for and that this one must be: by our reference where the provider repeats it, else by the amount. One call of an order is open at a time.';
+
+create function shop.complete_refund(p_refund_id uuid, p_payment text, p_provider_refund_id text, p_amount numeric, p_now timestamptz) returns boolean
+language plpgsql set search_path = '' as $$
+begin
+  -- Also one that was called refused: the provider's last word stands.
+  update shop.refunds set status = 'completed', processed_at = p_now, refund_amount = p_amount, provider_payment_id = p_payment,
+    provider_refund_id = coalesce(p_provider_refund_id, provider_refund_id)
+  where id = p_refund_id and status <> 'completed';
+  if not found then
+    return false;
+  end if;
+  update ops.refund_calls set finished_at = p_now, locked_until = null where refund_id = p_refund_id and finished_at is null;
+  return true;
+end
+$$;
+comment on function shop.complete_refund(uuid, text, text, numeric, timestamptz) is 'A refund we know is done; false where it was already. The caller holds the order''s lock.';
+
 create function shop.book_refunds(y shop.payments, p jsonb, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
   v_payment text := p ->> 'payment_id';
-  v_rows integer;
+  v_rows integer := 0;
   v_rest numeric;
+  v_known uuid;
+  r record;
 begin
-  insert into shop.refunds as f (tenant_id, order_id, payment_id, kind, provider_payment_id, provider_refund_id, refund_amount, refund_type, status,
-    requested_at, processed_at)
-  select y.tenant_id, y.order_id, y.id, 'refund', v_payment, r.value ->> 'id', round(ops.try_amount(r.value ->> 'amount'), 2),
-    case when ops.try_amount(r.value ->> 'amount') >= y.amount then 'full' else 'partial' end, 'completed', p_now, p_now
-  from jsonb_array_elements(coalesce(p -> 'refunds', '[]'::jsonb)) r
-  where ops.try_amount(r.value ->> 'amount') > 0 and r.value ->> 'id' <> ''
-  on conflict (payment_id, kind, provider_refund_id) where provider_refund_id is not null do update
-    set status = 'completed', processed_at = excluded.processed_at, refund_amount = excluded.refund_amount, provider_payment_id = excluded.provider_payment_id
-    where f.status in ('pending', 'approved');
-  get diagnostics v_rows = row_count;
+  for r in
+    select e.value ->> 'id' as id, e.value ->> 'ref' as ref, round(ops.try_amount(e.value ->> 'amount'), 2) as amount
+    from jsonb_array_elements(coalesce(p -> 'refunds', '[]'::jsonb)) with ordinality e
+    where ops.try_amount(e.value ->> 'amount') > 0 and e.value ->> 'id' <> '' order by e.ordinality
+  loop
+    v_known := coalesce(
+      (select f.id from shop.refunds f where f.payment_id = y.id and f.kind = 'refund' and f.provider_refund_id = r.id),
+      shop.asked_refund(y.id, r.ref, r.amount));
+    if v_known is null then
+      insert into shop.refunds (tenant_id, order_id, payment_id, kind, provider_payment_id, provider_refund_id, refund_amount, refund_type, status,
+        requested_at, processed_at)
+      values (y.tenant_id, y.order_id, y.id, 'refund', v_payment, r.id, r.amount, case when r.amount >= y.amount then 'full' else 'partial' end,
+        'completed', p_now, p_now);
+      v_rows := v_rows + 1;
+    elsif shop.complete_refund(v_known, v_payment, r.id, r.amount, p_now) then
+      v_rows := v_rows + 1;
+    end if;
+  end loop;
   select round(ops.try_amount(p ->> 'refunded_amount'), 2) - coalesce(sum(f.refund_amount), 0) into v_rest
   from shop.refunds f where f.payment_id = y.id and f.kind = 'refund' and f.provider_payment_id = v_payment and f.status = 'completed';
   if v_rest > 0 then
-    insert into shop.refunds (tenant_id, order_id, payment_id, kind, provider_payment_id, provider_refund_id, refund_amount, refund_type, status,
-      requested_at, processed_at)
-    values (y.tenant_id, y.order_id, y.id, 'refund', v_payment,
-      case when not exists (select from shop.refunds f where f.payment_id = y.id and f.kind = 'refund' and f.provider_refund_id = p ->> 'refund_id')
-        then p ->> 'refund_id' end,
-      v_rest, case when v_rest >= y.amount then 'full' else 'partial' end, 'completed', p_now, p_now);
+    v_known := shop.asked_refund(y.id, null, v_rest);
+    if v_known is not null then
+      perform shop.complete_refund(v_known, v_payment, null, v_rest, p_now);
+    else
+      insert into shop.refunds (tenant_id, order_id, payment_id, kind, provider_payment_id, provider_refund_id, refund_amount, refund_type, status,
+        requested_at, processed_at)
+      values (y.tenant_id, y.order_id, y.id, 'refund', v_payment,
+        case when not exists (select from shop.refunds f where f.payment_id = y.id and f.kind = 'refund' and f.provider_refund_id = p ->> 'refund_id')
+          then p ->> 'refund_id' end,
+        v_rest, case when v_rest >= y.amount then 'full' else 'partial' end, 'completed', p_now, p_now);
+    end if;
     v_rows := v_rows + 1;
   end if;
   return v_rows;
 end
 $$;
 comment on function shop.book_refunds(shop.payments, jsonb, timestamptz) is
-  'Books what the provider says has been given back of a payment and is not booked yet. Returns the number of rows. The caller holds the order''s and the payment''s locks.';
+  'Books what the provider says has been given back of a payment and is not booked yet; one that staff asked for completes its own row. Returns the number of rows. The caller holds the order''s and the payment''s locks.';
+
+create function shop.reverse_gateway_fee(p_payment_id uuid, p_now timestamptz) returns void
+language sql set search_path = '' as $$
+  insert into shop.transaction_fees (tenant_id, order_id, payment_id, fee_type, fee_amount, fee_percentage, currency, reverses, created_at)
+  select t.tenant_id, t.order_id, t.payment_id, t.fee_type, t.reversed - t.target, t.fee_percentage, t.currency, t.id, p_now
+  from (
+    select f.*, round(f.fee_amount * ops.tenant_setting(f.tenant_id, 'fee_refund_percent') * 0.01 * m.returned / nullif(m.whole, 0), 2) as target,
+      (select -coalesce(sum(x.fee_amount), 0) from shop.transaction_fees x where x.reverses = f.id) as reversed
+    from shop.transaction_fees f join shop.payments y on y.id = f.payment_id cross join lateral shop.given_back(y) m
+    where f.payment_id = p_payment_id and f.fee_type = 'payment_gateway' and f.reverses is null) t
+  where t.target > t.reversed
+$$;
+comment on function shop.reverse_gateway_fee(uuid, timestamptz) is
+  'What of its fee the provider returns for what has been given back so far: fee_refund_percent of it in proportion, half up over the sum of all refunds, so that a full refund in parts returns exactly as much as in one. By default nothing.';
 
 create function shop.note_unheard_payment(o shop.orders, y shop.payments, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
@@ -145,8 +197,12 @@ begin
     update shop.orders set fulfilment = case when o.fulfilment in ('delivered', 'revoked') then 'revoked' else 'none' end where id = o.id;
     update ops.system_notifications set is_resolved = true, resolved_at = p_now
     where tenant_id = o.tenant_id and subject = 'order:' || o.id and not is_resolved
-      and type in ('no_codes_available', 'amount_mismatch', 'currency_mismatch', 'underpaid', 'overpaid');
+      and type in ('no_codes_available', 'amount_mismatch', 'currency_mismatch', 'underpaid', 'overpaid', 'refund_failed');
   end if;
+  if p_kind = 'refund' then
+    perform shop.reverse_gateway_fee(y.id, p_now);
+  end if;
+  perform shop.book_commission(o.id, p_now);
   perform shop.compute_totals(o.id);
   return v_status;
 end
@@ -171,6 +227,40 @@ end
 $$;
 comment on function ops.log_reversal(jsonb, text, shop.orders, text, timestamptz, timestamptz) is 'Log row and latency of a refund or chargeback notice; closes what was parked of it.';
 
+create function shop.settle_given_back(o shop.orders, y shop.payments, p jsonb, p_now timestamptz) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_asked boolean := exists (
+    select from shop.refunds f join ops.refund_calls c on c.refund_id = f.id
+    where f.payment_id = y.id and f.status in ('pending', 'approved') and c.called_at is not null);
+begin
+  if upper(p ->> 'currency') <> coalesce(y.received_currency, y.currency) then
+    -- Sums of two currencies cannot be compared; a person can.
+    perform ops.notify(o.tenant_id, 'currency_mismatch', 'order:' || o.id, 'critical', 'A refund is in another currency',
+      'Nothing was booked. Compare with the provider''s list.', jsonb_build_object('order_id', o.id, 'payment_id', y.id, 'bill_id', y.bill_id), p_now);
+    return 'ignored';
+  end if;
+  if o.status = 'chargeback' then
+    -- The bank has the last word on the order. But a refund that was on its way then is money all the same.
+    if v_asked and shop.book_refunds(y, p, p_now) > 0 then
+      perform ops.notify(o.tenant_id, 'refund_failed', 'order:' || o.id, 'critical', 'Money went back twice',
+        'A refund was done although the payer''s bank had taken the payment back. Dispute the chargeback.',
+        jsonb_build_object('order_id', o.id, 'payment_id', y.id, 'bill_id', y.bill_id), p_now);
+    end if;
+    return 'ignored';
+  end if;
+  if shop.book_refunds(y, p, p_now) = 0 then
+    return case when ops.try_amount(p ->> 'refunded_amount') > 0 then 'already_processed' else 'ignored' end;
+  end if;
+  if o.paid_at is null then
+    perform shop.note_unheard_payment(o, y, p_now);
+  end if;
+  return shop.apply_reversal(o.id, y.id, 'refund', p_now);
+end
+$$;
+comment on function shop.settle_given_back(shop.orders, shop.payments, jsonb, timestamptz) is
+  'What the provider says has been given back, applied once; of notices and of our own refunds alike. The caller holds both rows'' locks. refunded, partially_refunded, already_processed or ignored.';
+
 create function api.settle_refund(p jsonb) returns jsonb
 language plpgsql volatile security definer set search_path = '' as $$
 declare
@@ -188,21 +278,7 @@ begin
     return jsonb_build_object('outcome', 'payment_not_found', 'order_id', null);
   end if;
   select * into y from shop.payments where bill_id = p ->> 'bill_id' for update;
-  if o.status = 'chargeback' then
-    v_outcome := 'ignored';
-  elsif upper(p ->> 'currency') <> coalesce(y.received_currency, y.currency) then
-    -- Sums of two currencies cannot be compared; a person can.
-    perform ops.notify(o.tenant_id, 'currency_mismatch', 'order:' || o.id, 'critical', 'A refund is in another currency',
-      'Nothing was booked. Compare with the provider''s list.', jsonb_build_object('order_id', o.id, 'payment_id', y.id, 'bill_id', y.bill_id), v_now);
-    v_outcome := 'ignored';
-  elsif shop.book_refunds(y, p, v_now) = 0 then
-    v_outcome := case when ops.try_amount(p ->> 'refunded_amount') > 0 then 'already_processed' else 'ignored' end;
-  else
-    if o.paid_at is null then
-      perform shop.note_unheard_payment(o, y, v_now);
-    end if;
-    v_outcome := shop.apply_reversal(o.id, y.id, 'refund', v_now);
-  end if;
+  v_outcome := shop.settle_given_back(o, y, p, v_now);
   perform ops.log_reversal(p, 'refund', o, v_outcome, v_started, v_now);
   return jsonb_build_object('outcome', v_outcome, 'order_id', o.id);
 end

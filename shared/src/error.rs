@@ -35,6 +35,10 @@ pub enum Code {
     InProgress,
     OrderNotInReview,
     OrderNotDelivered,
+    OrderNotRefundable,
+    RefundTooLarge,
+    RefundPending,
+    RefundNotSupported,
     BodyTooLarge,
     UnsupportedMediaType,
     IdempotencyKeyReused,
@@ -62,7 +66,7 @@ pub enum Level {
 }
 
 impl Code {
-    pub const ALL: [Self; 35] = [
+    pub const ALL: &[Self] = &[
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::InvalidIdempotencyKey,
@@ -86,6 +90,10 @@ impl Code {
         Self::InProgress,
         Self::OrderNotInReview,
         Self::OrderNotDelivered,
+        Self::OrderNotRefundable,
+        Self::RefundTooLarge,
+        Self::RefundPending,
+        Self::RefundNotSupported,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::IdempotencyKeyReused,
@@ -126,6 +134,10 @@ impl Code {
             Self::InProgress => "in_progress",
             Self::OrderNotInReview => "order_not_in_review",
             Self::OrderNotDelivered => "order_not_delivered",
+            Self::OrderNotRefundable => "order_not_refundable",
+            Self::RefundTooLarge => "refund_too_large",
+            Self::RefundPending => "refund_pending",
+            Self::RefundNotSupported => "refund_not_supported",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
@@ -161,7 +173,11 @@ impl Code {
             | Self::OutOfStock
             | Self::InProgress
             | Self::OrderNotInReview
-            | Self::OrderNotDelivered => StatusCode::CONFLICT,
+            | Self::OrderNotDelivered
+            | Self::OrderNotRefundable
+            | Self::RefundTooLarge
+            | Self::RefundPending
+            | Self::RefundNotSupported => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
@@ -199,6 +215,10 @@ impl Code {
             Self::InProgress => "This order is being placed already; please wait a moment.",
             Self::OrderNotInReview => "This order is not waiting for a decision.",
             Self::OrderNotDelivered => "This order has no codes that could be sent.",
+            Self::OrderNotRefundable => "There is no money of this order that could be given back.",
+            Self::RefundTooLarge => "That is more than is left to give back.",
+            Self::RefundPending => "All the money of this order is being given back.",
+            Self::RefundNotSupported => "The payment contract of this shop knows no refunds; give the money back at the provider.",
             Self::BodyTooLarge => "The body is larger than this address accepts.",
             Self::UnsupportedMediaType => "This address does not take that content type.",
             Self::IdempotencyKeyReused => "This Idempotency-Key has been used for another request; please use a new one.",
@@ -235,6 +255,10 @@ impl Code {
             | Self::InProgress
             | Self::OrderNotInReview
             | Self::OrderNotDelivered
+            | Self::OrderNotRefundable
+            | Self::RefundTooLarge
+            | Self::RefundPending
+            | Self::RefundNotSupported
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::IdempotencyKeyReused
@@ -283,6 +307,10 @@ impl Code {
             | Self::OutOfStock
             | Self::OrderNotInReview
             | Self::OrderNotDelivered
+            | Self::OrderNotRefundable
+            | Self::RefundTooLarge
+            | Self::RefundPending
+            | Self::RefundNotSupported
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::IdempotencyKeyReused

@@ -8,10 +8,11 @@ import { readStack } from './src/stack.mjs';
 import { checkout } from './cases/checkout.mjs';
 import { pages } from './cases/pages.mjs';
 import { privacy } from './cases/privacy.mjs';
+import { refund } from './cases/refund.mjs';
 import { staff } from './cases/staff.mjs';
 import { walk } from './cases/walk.mjs';
 
-const CASES = { ...walk, ...checkout, ...privacy, ...staff, ...pages };
+const CASES = { ...walk, ...checkout, ...privacy, ...staff, ...refund, ...pages };
 const LONGEST = 120_000;
 
 class Skip extends Error {}

@@ -85,6 +85,8 @@ pub struct Bill {
     pub received: Option<(Decimal, String)>,
     /// v1 only, oldest first.
     pub payments: Vec<Payment>,
+    /// v1 only: refunds asked for through the API stay in progress until somebody ends them.
+    pub slow_refunds: bool,
     pub(crate) status: Status,
 }
 
@@ -173,6 +175,7 @@ impl Bills {
             paid_at: None,
             received: None,
             payments: Vec::new(),
+            slow_refunds: false,
             status: Status::Pending,
         };
         self.by_id.insert(id.clone(), bill.clone());
@@ -194,6 +197,13 @@ impl Bills {
             let payment = bill.payments.iter().find(|payment| payment.id == payment_id)?;
             Some((bill, payment))
         })
+    }
+
+    /// The same, to be changed.
+    pub fn of_payment_mut(&mut self, payment_id: &str) -> Option<&mut Bill> {
+        self.by_id
+            .values_mut()
+            .find(|bill| bill.payments.iter().any(|payment| payment.id == payment_id))
     }
 
     /// Newest first.

@@ -28,7 +28,7 @@ use crate::{Config, Shared, clock};
 
 const CURRENCIES: [&str; 4] = ["RUB", "USD", "EUR", "KZT"];
 
-fn unauthenticated(app: &Shared, headers: &HeaderMap) -> Option<Response> {
+pub fn unauthenticated(app: &Shared, headers: &HeaderMap) -> Option<Response> {
     (bearer(headers) != Some(app.cfg.cardlink_token.as_str())).then(|| refuse(StatusCode::UNAUTHORIZED, "Unauthenticated."))
 }
 

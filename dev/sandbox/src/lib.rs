@@ -23,6 +23,7 @@ mod pay_v1;
 mod payments;
 mod postback;
 mod provider;
+mod refunds;
 mod signature;
 pub mod turnstile;
 mod webhook;
@@ -38,11 +39,13 @@ use hyper_util::rt::TokioExecutor;
 use crate::faults::{Faults, Targets};
 
 /// Names of the routes that fault rules and `GET /calls?route=` know.
-pub const ROUTES: [&str; 7] = [
+pub const ROUTES: [&str; 9] = [
     "cardlink.create",
     "cardlink.status",
     "cardlink.payments",
     "cardlink.payment",
+    "cardlink.refund",
+    "cardlink.refund_status",
     cardlink::WEBHOOK,
     "mail.send",
     "turnstile.verify",
@@ -139,6 +142,22 @@ fn router(app: Shared) -> Router {
         .route(
             "/cardlink/v1/payment/status",
             get(cardlink_v1::payment).layer(recorded("cardlink.payment")),
+        )
+        .route(
+            "/cardlink/v1/refund/full/create",
+            post(refunds::full).layer(recorded("cardlink.refund")),
+        )
+        .route(
+            "/cardlink/v1/refund/partial/create",
+            post(refunds::partial).layer(recorded("cardlink.refund")),
+        )
+        .route(
+            "/cardlink/v1/refund/status",
+            get(refunds::status).layer(recorded("cardlink.refund_status")),
+        )
+        .route(
+            "/cardlink/v1/refund/search",
+            get(refunds::search).layer(recorded("cardlink.refund_status")),
         )
         .route("/mail/emails", post(mail::send).layer(recorded("mail.send")))
         .route(

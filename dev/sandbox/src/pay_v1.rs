@@ -4,6 +4,7 @@
 //! Each sends its notice, and takes the browser to the shop's success or fail page the way v1 does it: by a form that the page submits,
 //! which carries `OutSum`, `InvId` and a signature of the very formula of a payment notice. `refund` (`?amount=`, else all that is
 //! left) and `chargeback` act on the last payment and send theirs. `expire` and `pending` send nothing: v1 has no notice for them.
+//! After `slow-refunds` a refund asked for through the API stays in progress, until `end-refund` or `fail-refund` ends it with its notice.
 //!
 //! With `Accept: application/json` the answer waits for the notice's first answer and names what the browser would carry in
 //! `return_form`. `pay?amount=&currency=` makes the bill itself report another amount or currency than was asked for.
@@ -19,7 +20,7 @@ use serde::Serialize;
 use crate::bills::{Bill, Shown, Status};
 use crate::cardlink::amount;
 use crate::pay::{Options, received, refuse};
-use crate::payments::usual_commission;
+use crate::payments::{State, usual_commission};
 use crate::provider::lock;
 use crate::webhook::{Delivery, Report, deliver};
 use crate::{Shared, clock, pages, postback};
@@ -122,6 +123,18 @@ fn press(bill: &mut Bill, action: &str, options: &Options, token: &str) -> Resul
                 back: None,
             });
         }
+        "slow-refunds" => {
+            bill.slow_refunds = true;
+            return Ok(Done { notice: None, back: None });
+        }
+        "end-refund" | "fail-refund" => {
+            let state = if action == "end-refund" { State::Done } else { State::Failed };
+            let (payment, refund) = bill.end_refund(state).ok_or_else(|| bad("no refund is in progress."))?;
+            return Ok(Done {
+                notice: Some(("/refund", postback::refund(bill, &payment, &refund, token))),
+                back: None,
+            });
+        }
         "chargeback" => {
             let (payment, chargeback) = bill.charge_back(now).ok_or_else(|| bad("nothing was paid."))?;
             return Ok(Done {
@@ -134,7 +147,7 @@ fn press(bill: &mut Bill, action: &str, options: &Options, token: &str) -> Resul
             return Ok(Done { notice: None, back: None });
         }
         _ => {
-            let sentence = "The actions are pay, overpay, underpay, fail, expire, pending, refund and chargeback.";
+            let sentence = "The actions are pay, overpay, underpay, fail, expire, pending, refund, chargeback, slow-refunds, end-refund and fail-refund.";
             return Err((StatusCode::NOT_FOUND, sentence));
         }
     }
@@ -153,5 +166,5 @@ fn pay(bill: &mut Bill, price: Decimal, commission: Option<Decimal>) {
 /// Half of what is left of the last payment, for the button; `None` where there is nothing to halve.
 pub fn half_refund(bill: &Bill) -> Option<Decimal> {
     let payment = bill.last_paid()?;
-    amount(&((payment.amount - payment.refunded()) / Decimal::TWO).round_dp(2).to_string())
+    amount(&(payment.left() / Decimal::TWO).round_dp(2).to_string())
 }

@@ -22,12 +22,41 @@ pub struct Payment {
     pub chargeback: Option<Reversal>,
 }
 
-/// A refund or a chargeback, done.
+/// A refund or a chargeback.
 #[derive(Clone, Debug)]
 pub struct Reversal {
     pub id: String,
     pub amount: Decimal,
+    pub state: State,
     pub created_at: DateTime<Utc>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The provider is working on it.
+    Processing,
+    Done,
+    Failed,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Processing => "PROCESS",
+            Self::Done => "SUCCESS",
+            Self::Failed => "FAIL",
+        }
+    }
+}
+
+impl Reversal {
+    /// As every answer shows it. The caller's own reference is not repeated: the documents do not list it.
+    pub fn shown(&self, payment_id: &str, currency: &str) -> Value {
+        json!({
+            "id": self.id, "status": self.state.name(), "amount": amount_text(self.amount), "currency": currency, "entity_type": "payment",
+            "entity_id": payment_id, "created_at": date(self.created_at),
+        })
+    }
 }
 
 /// The v1 form of a time.
@@ -41,8 +70,22 @@ pub fn usual_commission(price: Decimal) -> Decimal {
 }
 
 impl Payment {
+    /// What has been given back.
     pub fn refunded(&self) -> Decimal {
-        self.refunds.iter().map(|refund| refund.amount).sum()
+        self.sum(|state| state == State::Done)
+    }
+
+    /// What can still be given back: what is on its way counts as gone.
+    pub fn left(&self) -> Decimal {
+        self.amount - self.sum(|state| state != State::Failed)
+    }
+
+    fn sum(&self, counts: impl Fn(State) -> bool) -> Decimal {
+        self.refunds
+            .iter()
+            .filter(|refund| counts(refund.state))
+            .map(|refund| refund.amount)
+            .sum()
     }
 
     /// As `bill/payments` and `payment/status` show it; `details` adds the refunds and the chargeback.
@@ -59,12 +102,7 @@ impl Payment {
             "error_message": if self.succeeded { Value::Null } else { json!("Insufficient funds") },
         });
         if details {
-            let entry = |done: &Reversal| {
-                json!({
-                    "id": done.id, "status": "SUCCESS", "amount": amount_text(done.amount), "currency": currency, "entity_type": "payment",
-                    "entity_id": self.id, "created_at": date(done.created_at),
-                })
-            };
+            let entry = |reversal: &Reversal| reversal.shown(&self.id, currency);
             shown["refunds"] = self.refunds.iter().map(entry).collect();
             shown["chargeback"] = self.chargeback.as_ref().map_or(Value::Null, entry);
         }
@@ -131,19 +169,38 @@ impl Bill {
 
     /// Gives back this much of the last payment, or what is left of it. The bill's status stays: v1 has no word for it.
     pub fn refund(&mut self, amount: Option<Decimal>, now: DateTime<Utc>) -> Option<(String, Reversal)> {
-        let payment = self.payments.iter_mut().rev().find(|payment| payment.succeeded)?;
-        let left = payment.amount - payment.refunded();
-        let amount = amount.unwrap_or(left);
-        if amount > left || amount.is_zero() {
+        let payment_id = self.last_paid()?.id.clone();
+        let refund = self.refund_payment(&payment_id, amount, State::Done, now)?;
+        Some((payment_id, refund))
+    }
+
+    /// The same of a payment that is named, done or begun.
+    pub fn refund_payment(&mut self, payment_id: &str, amount: Option<Decimal>, state: State, now: DateTime<Utc>) -> Option<Reversal> {
+        let payment = self
+            .payments
+            .iter_mut()
+            .find(|payment| payment.succeeded && payment.id == payment_id)?;
+        let amount = amount.unwrap_or(payment.left());
+        if amount > payment.left() || amount.is_zero() {
             return None;
         }
         let refund = Reversal {
             id: new_id(),
             amount,
+            state,
             created_at: now,
         };
         payment.refunds.push(refund.clone());
-        Some((payment.id.clone(), refund))
+        Some(refund)
+    }
+
+    /// Ends the oldest refund that the provider is working on.
+    pub fn end_refund(&mut self, state: State) -> Option<(String, Reversal)> {
+        self.payments.iter_mut().find_map(|payment| {
+            let refund = payment.refunds.iter_mut().find(|refund| refund.state == State::Processing)?;
+            refund.state = state;
+            Some((payment.id.clone(), refund.clone()))
+        })
     }
 
     /// The payer's bank takes the last payment back; once.
@@ -153,6 +210,7 @@ impl Bill {
         let chargeback = payment.chargeback.get_or_insert_with(|| Reversal {
             id: new_id(),
             amount,
+            state: State::Done,
             created_at: now,
         });
         Some((payment.id.clone(), chargeback.clone()))

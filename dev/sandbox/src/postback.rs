@@ -56,7 +56,7 @@ pub fn refund(bill: &Bill, payment_id: &str, refund: &Reversal, token: &str) -> 
         .append_pair("Id", &refund.id)
         .append_pair("Amount", &amount)
         .append_pair("Currency", currency)
-        .append_pair("Status", "SUCCESS")
+        .append_pair("Status", refund.state.name())
         .append_pair("InvId", &bill.request.order_id)
         .append_pair("BillId", &bill.id)
         .append_pair("PaymentId", payment_id)

@@ -49,7 +49,8 @@ pub fn of(
             vars.insert("CARDLINK_PAYER_PAYS_COMMISSION", "1".to_owned());
         }
     }
-    if calls_cardlink || function == "cardlink" {
+    // admin asks nothing of Cardlink; it must know whether the contract has refunds.
+    if calls_cardlink || matches!(function, "cardlink" | "admin") {
         vars.insert("CARDLINK_API", addresses.cardlink.name().to_owned());
     }
     if function == "orders" && addresses.cardlink == CardlinkApi::V1 {

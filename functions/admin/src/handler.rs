@@ -8,6 +8,7 @@
 //! | `POST products`, `PATCH products/{id}` | manager | [`crate::products`] |
 //! | `GET orders` | viewer | [`crate::orders`] |
 //! | `POST orders/{id}/resend`, `POST orders/{id}/resolve` | manager | [`crate::orders`] |
+//! | `POST orders/{id}/refund` | manager | [`crate::refund`] |
 //! | `GET alerts` | viewer | [`crate::alerts`] |
 //! | `POST alerts/{id}/resolve` | manager | [`crate::alerts`] |
 //!
@@ -23,7 +24,7 @@ use shared::edge::Incoming;
 use shared::error::{ApiError, Code};
 
 use crate::staff::{Role, Staff};
-use crate::{Config, alerts, import, orders, products};
+use crate::{Config, alerts, import, orders, products, refund};
 
 const MAX_BODY: usize = 64 * 1024;
 
@@ -46,6 +47,7 @@ enum Action<'a> {
     Orders,
     Resend(&'a str),
     Resolve(&'a str),
+    Refund(&'a str),
     Alerts,
     ResolveAlert(&'a str),
 }
@@ -69,7 +71,8 @@ impl<'a> Action<'a> {
             (["orders"], _) => Err(ApiError::method_not_allowed("GET")),
             (["orders", id, "resend"], "POST") => Ok(Self::Resend(id)),
             (["orders", id, "resolve"], "POST") => Ok(Self::Resolve(id)),
-            (["orders", _, "resend" | "resolve"], _) => Err(ApiError::method_not_allowed("POST")),
+            (["orders", id, "refund"], "POST") => Ok(Self::Refund(id)),
+            (["orders", _, "resend" | "resolve" | "refund"], _) => Err(ApiError::method_not_allowed("POST")),
             (["alerts"], "GET") => Ok(Self::Alerts),
             (["alerts"], _) => Err(ApiError::method_not_allowed("GET")),
             (["alerts", id, "resolve"], "POST") => Ok(Self::ResolveAlert(id)),
@@ -86,6 +89,7 @@ impl<'a> Action<'a> {
             | Self::UpdateProduct(_)
             | Self::Resend(_)
             | Self::Resolve(_)
+            | Self::Refund(_)
             | Self::ResolveAlert(_) => Role::Manager,
         }
     }
@@ -115,6 +119,7 @@ async fn run(config: &Config, request: &Incoming, staff: &Staff, action: Action<
         Action::Orders => orders::list(request, staff).await,
         Action::Resend(id) => orders::resend(config, request, staff, id).await,
         Action::Resolve(id) => orders::resolve(config, request, staff, id).await,
+        Action::Refund(id) => refund::order(config, request, staff, id).await,
         Action::Alerts => alerts::list(request, staff).await,
         Action::ResolveAlert(id) => alerts::resolve(staff, id).await,
     }
@@ -136,6 +141,7 @@ mod tests {
             (Method::GET, "/api/admin/orders", Action::Orders),
             (Method::POST, "/api/admin/orders/1/resend", Action::Resend("1")),
             (Method::POST, "/api/admin/orders/1/resolve", Action::Resolve("1")),
+            (Method::POST, "/api/admin/orders/1/refund", Action::Refund("1")),
             (Method::GET, "/api/admin/alerts", Action::Alerts),
             (Method::POST, "/api/admin/alerts/1/resolve", Action::ResolveAlert("1")),
         ] {
@@ -151,7 +157,7 @@ mod tests {
             (Method::PUT, "/api/admin/products/1", Code::MethodNotAllowed),
             (Method::GET, "/api/admin/orders/1/resolve", Code::MethodNotAllowed),
             (Method::POST, "/api/admin/alerts", Code::MethodNotAllowed),
-            (Method::POST, "/api/admin/orders/1/refund", Code::NotFound),
+            (Method::GET, "/api/admin/orders/1/refund", Code::MethodNotAllowed),
             (Method::POST, "/api/admin/codes/1/replace", Code::NotFound),
             (Method::POST, "/api/admin/outbox/1/replay", Code::NotFound),
             (Method::GET, "/api/admin/reports/revenue", Code::NotFound),

@@ -10,6 +10,7 @@ mod import;
 mod orders;
 mod products;
 mod read;
+mod refund;
 mod sheet;
 mod staff;
 mod upload;
@@ -19,6 +20,7 @@ mod wire;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Response;
+use shared::cardlink::Api;
 use shared::codes::CodeKeys;
 use shared::edge::{self, BindingError, Bindings};
 use shared::postgrest::Db;
@@ -28,6 +30,8 @@ use worker::{Context, Env, HttpRequest, event};
 /// Bindings of this Worker, checked.
 pub struct Config {
     pub db: Db,
+    /// Which of the provider's contracts the shop speaks: only v1 knows refunds.
+    pub cardlink: Api,
     pub code_keys: CodeKeys,
     pub fingerprint_key: Vec<u8>,
     pub jobs: worker::Fetcher,
@@ -41,6 +45,7 @@ impl Config {
         let code_keys = "{\"kid\": \"<base64 of 32 bytes>\"} with the kid CODE_ACTIVE_KID names";
         Ok(Self {
             db: bindings.db()?,
+            cardlink: bindings.parsed("CARDLINK_API", "v1 or v2", Api::parse)?,
             code_keys: bindings.parsed("CODE_KEYS", code_keys, |json| CodeKeys::parse(json, Some(&kid)).ok())?,
             fingerprint_key: bindings.parsed("CODE_FINGERPRINT_KEY", "base64 of 32 bytes", |text| {
                 STANDARD.decode(text.trim()).ok().filter(|key| key.len() == 32)

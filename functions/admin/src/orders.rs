@@ -11,9 +11,9 @@
 //!
 //! `POST /api/admin/orders/{id}/resolve` `{action: "deliver" | "close", note}`: ends a `manual_review`.
 //! 1. 404 as above. Not under review: 409 `order_not_in_review`.
-//! 2. `deliver` accepts the payment as it came in: the order gets its codes, and the mail follows. Too few codes: 409 `out_of_stock`, nothing
-//!    changed.
-//! 3. `close` gives no codes and frees those reserved. The money stays booked; giving it back is done at the provider.
+//! 2. `deliver` accepts the payment as it came in: the order gets its codes, and the mail follows. Too few codes: 409 `out_of_stock`; all of
+//!    the money is being given back: 409 `refund_pending`. Nothing changed then.
+//! 3. `close` gives no codes and frees those reserved. The money stays booked; giving it back is [`crate::refund`].
 //! 4. 200 with the order; its alert is closed.
 
 use http::{Response, StatusCode};
@@ -88,6 +88,7 @@ enum Acted {
     OrderNotFound,
     OrderNotDelivered,
     OrderNotInReview,
+    RefundPending,
     OutOfStock,
 }
 
@@ -162,6 +163,7 @@ fn answer(config: &Config, request: &Incoming, acted: Acted) -> Result<Response<
         Acted::OrderNotFound => Err(Code::OrderNotFound.into()),
         Acted::OrderNotDelivered => Err(Code::OrderNotDelivered.into()),
         Acted::OrderNotInReview => Err(Code::OrderNotInReview.into()),
+        Acted::RefundPending => Err(Code::RefundPending.into()),
         Acted::OutOfStock => Err(Code::OutOfStock.into()),
     }
 }

@@ -90,6 +90,10 @@ pub struct Order {
     pub refund_amount: Amount,
     /// A text, since it may be negative.
     pub true_profit: Option<String>,
+    pub partner_commission: Option<Amount>,
+    /// What can still be given back; absent where no money is in.
+    pub refundable_amount: Option<Amount>,
+    pub refunds: Vec<Refund>,
     pub bill_id: Option<String>,
     pub expires_at: String,
     pub paid_at: Option<String>,
@@ -97,6 +101,22 @@ pub struct Order {
     pub utm_source: Option<String>,
     pub utm_campaign: Option<String>,
     pub items: Vec<Item>,
+}
+
+/// Money that went back, or is on its way back.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all(serialize = "camelCase", deserialize = "snake_case"))]
+pub struct Refund {
+    pub id: Uuid,
+    pub amount: Amount,
+    /// `refund` or `chargeback`.
+    pub kind: String,
+    pub status: String,
+    pub reason: Option<String>,
+    /// The member of staff; absent where the provider told us of it.
+    pub requested_by: Option<Uuid>,
+    pub requested_at: String,
+    pub processed_at: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

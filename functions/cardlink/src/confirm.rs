@@ -15,10 +15,10 @@ use http::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::cardlink::client::{Client, Unconfirmed};
+use shared::cardlink::refunds;
 use shared::cardlink::v1::Payment;
 use shared::edge::{self, Incoming};
 use shared::error::{ApiError, Code};
-use shared::money::Amount;
 use shared::postgrest::Rpc;
 
 use crate::Config;
@@ -114,16 +114,8 @@ async fn reversal(config: &Config, client: &Client, request: &Incoming, notice: 
 
 /// What has been given back of a payment: in all, and refund by refund where the provider lists them.
 fn confirmed_refund(payment: &Payment, refund_id: &str) -> Value {
-    let done: Vec<(&str, Amount)> = payment
-        .refunds
-        .iter()
-        .filter(|r| r.is_done())
-        .filter_map(|r| Some((r.id.as_str(), r.amount?)))
-        .collect();
-    let listed = done.iter().try_fold(Amount::ZERO, |sum, (_, amount)| sum.checked_add(*amount));
-    let refunds: Vec<Value> = done.iter().map(|(id, amount)| json!({"id": id, "amount": amount})).collect();
     json!({
-        "refund_id": refund_id, "refunded_amount": payment.refunded_amount.or(listed), "refunds": refunds, "currency": payment.currency_in,
+        "refund_id": refund_id, "refunded_amount": refunds::total(payment), "refunds": refunds::done(payment), "currency": payment.currency_in,
     })
 }
 

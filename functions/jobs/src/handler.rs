@@ -14,7 +14,7 @@ use shared::edge::{self, Incoming};
 use shared::error::{ApiError, Code};
 use shared::postgrest::Rpc;
 
-use crate::{Config, bills, expiry, outbox};
+use crate::{Config, bills, expiry, metrics, outbox, refunds};
 
 pub const MAX_BODY: usize = 4 * 1024;
 /// Orders one run looks at.
@@ -38,6 +38,10 @@ pub struct Report {
     pub waiting: Option<Waiting>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub outbox: Option<outbox::Report>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub refunds: Option<refunds::Report>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<metrics::Report>,
 }
 
 /// Answer of `api.fulfil_waiting`: orders delivered now, and orders still without codes.
@@ -71,6 +75,14 @@ pub async fn handle(config: Config, request: Incoming) -> Result<Response<String
             outbox: Some(outbox::run(&config, now, outbox::ROUNDS).await?),
             ..Report::default()
         },
+        "refunds" => Report {
+            refunds: Some(refunds::run(&config, now, refunds::BATCH).await?),
+            ..Report::default()
+        },
+        "refresh_metrics" => Report {
+            metrics: Some(metrics::run(&config, now).await?),
+            ..Report::default()
+        },
         "poll_bills" => Report {
             polled: Some(bills::run(&config, now).await?),
             ..Report::default()
@@ -89,18 +101,20 @@ pub async fn handle(config: Config, request: Incoming) -> Result<Response<String
 }
 
 /// All due work. Every part runs, whatever became of the others; the first error is reported at the end. What shoppers wait for comes
-/// first. Subrequests: early notices of v1 at most 7, waiting orders 4, one round of the outbox 13, expiry 14; together below the 40 a
-/// tick may make.
+/// first. Subrequests: early notices of v1 at most 7, waiting orders 4, one round of the outbox 13, one refund 6, expiry 14.
 pub async fn tick(config: Config, now: Now) -> Result<Report, ApiError> {
     let polled = bills::run(&config, now).await;
     let waiting = fulfil_waiting(&config, now).await;
     let outbox = outbox::run(&config, now, 1).await;
+    let refunds = refunds::run(&config, now, 1).await;
     let expiry = expiry::run(&config, now).await;
     Ok(Report {
         polled: Some(polled?),
         waiting: Some(waiting?),
         outbox: Some(outbox?),
+        refunds: Some(refunds?),
         expiry: Some(expiry?),
+        metrics: None,
     })
 }
 

@@ -1,13 +1,15 @@
 //! Worker `jobs`: everything that happens without a shopper waiting for it.
 //!
-//! In scope: sending what the outbox holds, ending reservations that were never paid, delivering orders that waited for codes. It is
-//! the only Worker that talks to mail and other outgoing services. Out of scope: deciding what is due; SQL functions do that.
+//! In scope: sending what the outbox holds, giving money back, ending reservations that were never paid, delivering orders that waited for
+//! codes, counting. It is the only Worker that talks to mail and other outgoing services. Out of scope: deciding what is due; SQL functions do that.
 
 mod bills;
 mod expiry;
 mod handler;
 mod mail;
+mod metrics;
 mod outbox;
+mod refunds;
 
 use http::Response;
 use shared::cardlink::client::Client;

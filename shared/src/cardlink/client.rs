@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Api, BillStatus, v1, v2};
+use super::{Api, BillStatus, refunds, v1, v2};
 use crate::edge::{BindingError, Bindings};
 use crate::money::Amount;
 use crate::outgoing::{Answer, NoAnswer, Outgoing};
@@ -15,6 +15,8 @@ use crate::secret::Secret;
 
 /// A provider's notice waits for this.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// Nobody waits for a refund, and an answer that comes saves looking for it.
+const REFUND_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 pub struct Client {
@@ -128,8 +130,12 @@ impl Client {
     }
 
     async fn received(&self, bill_id: &str) -> Option<Amount> {
-        let payments: v1::Payments = self.get("bill/payments", &[("id", bill_id), ("per_page", "100")]).await.ok()?;
-        payments.received(self.payer_pays_commission)
+        self.payments(bill_id).await.ok()?.received(self.payer_pays_commission)
+    }
+
+    /// The payments of a bill (v1).
+    pub async fn payments(&self, bill_id: &str) -> Result<v1::Payments, Unconfirmed> {
+        self.get("bill/payments", &[("id", bill_id), ("per_page", "100")]).await
     }
 
     async fn bill_state_v2(&self, bill_id: &str) -> Result<BillState, Unconfirmed> {
@@ -153,6 +159,20 @@ impl Client {
         let payment: v1::Payment = self.get("payment/status", &query).await?;
         let is_it = payment.id == payment_id && payment.bill_id.as_deref() == Some(bill_id);
         is_it.then_some(payment).ok_or(Unconfirmed::Unusable)
+    }
+
+    /// A refund by the provider's id (v1).
+    pub async fn refund(&self, refund_id: &str) -> Result<v1::Reversal, Unconfirmed> {
+        let refund: v1::Reversal = self.get("refund/status", &[("id", refund_id)]).await?;
+        (refund.id == refund_id).then_some(refund).ok_or(Unconfirmed::Unusable)
+    }
+
+    /// Gives money back (v1). Every call that arrives makes a refund: the provider takes no idempotency key.
+    pub async fn create_refund(&self, refund: &refunds::Create<'_>) -> Result<Answer, NoAnswer> {
+        let url = format!("{}/{}", self.url, refund.path());
+        self.outgoing
+            .post_form(&url, self.token.expose(), refund.form(), REFUND_TIMEOUT)
+            .await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, Unconfirmed> {

@@ -4,6 +4,7 @@
 //! provider's public API: forms, MD5, and notices that prove nothing alone. [`v2`] is the contract of the source documents: JSON,
 //! and a signature over the whole notice.
 
+pub mod refunds;
 pub mod v1;
 pub mod v2;
 

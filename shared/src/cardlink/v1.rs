@@ -140,6 +140,12 @@ pub struct Reversal {
     pub status: String,
     #[serde(default, deserialize_with = "lenient_amount")]
     pub amount: Option<Amount>,
+    /// Ours, where the provider repeats it; its documents do not say.
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub order_id: Option<String>,
+    /// The payment it belongs to.
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub entity_id: Option<String>,
 }
 
 impl Reversal {

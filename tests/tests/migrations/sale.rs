@@ -252,6 +252,7 @@ pub async fn works(db: &Client) {
     let faults = db.query("select problem from ops.verify_ledger()", &[]).await.unwrap();
     assert!(faults.is_empty(), "the ledger is whole");
 
+    given_back(&caller, &paid).await;
     others(&caller).await;
 
     let all = db
@@ -260,6 +261,22 @@ pub async fn works(db: &Client) {
         .unwrap();
     let all: BTreeSet<String> = all.iter().map(|row| row.get(0)).collect();
     assert_eq!(*caller.called.lock().unwrap(), all, "a function of api is not part of this sale");
+}
+
+/// Staff give a part of the money back, and the provider does it; the counters follow.
+async fn given_back(caller: &Caller<'_>, order: &str) {
+    let wanted = json!({"order_id": order, "amount": "7.50", "reason": "Goodwill."});
+    let asked = caller.outcome("authenticated", "refund_order", wanted, "ok").await;
+    assert_eq!(asked["order"]["refundable_amount"], "30.00", "{asked}");
+    let claimed = caller.call("edge_jobs", "claim_refunds", json!({"limit": 1, "lease_s": 60})).await;
+    let mut p =
+        json!({"refund_id": claimed["rows"][0]["refund_id"], "lease": claimed["rows"][0]["lease"], "payment_id": "pay-1", "seen": []});
+    caller.outcome("edge_jobs", "begin_refund", p.clone(), "call").await;
+    (p["outcome"], p["provider_refund_id"]) = (json!("completed"), json!("refund-1"));
+    p["refunds"] = json!([{"id": "refund-1", "amount": "7.50"}]);
+    caller.outcome("edge_jobs", "finish_refund", p, "partially_refunded").await;
+    let folded = caller.outcome("edge_jobs", "fold_counters", json!({}), "ok").await;
+    assert_eq!((&folded["purchase_rows"], &folded["left"]), (&json!(1), &json!(0)), "{folded}");
 }
 
 /// What is no part of a sale runs too: early notices and reversals, the forms of the landing pages, and the

@@ -14,7 +14,7 @@ use std::time::Instant;
 use browser::{Report, Status};
 
 /// The cases of `tests/browser/cases`, in the order they run in.
-const CASES: [&str; 28] = [
+const CASES: &[&str] = &[
     "a_visit_with_utm_ends_with_the_codes_on_the_success_page",
     "under_cardlink_v1_the_walk_ends_with_the_codes_too",
     "a_gift_shows_its_code_to_the_recipient_only",
@@ -38,6 +38,8 @@ const CASES: [&str; 28] = [
     "an_order_under_review_is_resolved_at_the_desk",
     "a_viewer_is_told_what_only_managers_may_do",
     "an_ended_access_leads_back_to_the_sign_in",
+    "staff_give_money_back_with_the_keyboard_alone",
+    "where_the_contract_knows_no_refunds_the_desk_says_so",
     "the_catalogue_and_a_product_are_sound",
     "the_checkout_is_sound",
     "the_order_pages_are_sound",
@@ -51,7 +53,7 @@ async fn main() -> ExitCode {
     let words: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     // As `pages::...`, so that the word `pages` chooses all of them.
     let chosen = |name: &&str| words.is_empty() || words.iter().any(|word| format!("pages::{name}").contains(word.as_str()));
-    let wanted: Vec<&str> = CASES.into_iter().filter(chosen).collect();
+    let wanted: Vec<&str> = CASES.iter().copied().filter(chosen).collect();
     if arguments.iter().any(|argument| argument == "--list") {
         wanted.iter().for_each(|name| println!("pages::{name}: test"));
         return ExitCode::SUCCESS;

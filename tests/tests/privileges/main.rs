@@ -95,6 +95,11 @@ pub const GRANTS: &[(&str, &[&str])] = &[
     ("resend_order", &["authenticated"]),
     ("resolve_order", &["authenticated"]),
     ("resolve_alert", &["authenticated"]),
+    ("refund_order", &["authenticated"]),
+    ("claim_refunds", &["edge_jobs"]),
+    ("begin_refund", &["edge_jobs"]),
+    ("finish_refund", &["edge_jobs"]),
+    ("fold_counters", &["edge_jobs"]),
 ];
 
 /// Functions with the named parameters of the source documents, or none; all others take one `p jsonb`.

@@ -1,7 +1,8 @@
-// Orders: filters, one page after the other, mailing codes again, and deciding on orders under review.
+// Orders: filters, one page after the other, mailing codes again, deciding on orders under review, and giving money back.
 import { busy, h, notice } from '../dom.js';
 import { dateTime, face, money } from '../money.js';
 import { badge, empty, field, fill, input, select, table, words } from './parts.js';
+import { givenBack, refund, refundable } from './refund.js';
 import { call } from './session.js';
 
 const STATUSES = ['all', 'pending', 'paid', 'manual_review', 'failed', 'expired', 'partially_refunded', 'refunded', 'chargeback'];
@@ -17,7 +18,7 @@ const decide = (order, decided) => {
     h('p', { class: 'soft' }, `${order.email}: ${money(order.amount, order.currency)}${order.receivedAmount ? `, received ${money(order.receivedAmount, order.currency)}` : ''}. ${order.reviewReason ? `${words(order.reviewReason)}.` : ''}`),
     h('fieldset', { class: 'choices' }, h('legend', { class: 'legend' }, 'Decision'),
       choice('deliver', 'Deliver', 'Accept the payment as it came in and send the codes.', true),
-      choice('close', 'Close without codes', 'Free what was reserved. The money stays booked; give it back at the provider.', false)),
+      choice('close', 'Close without codes', 'Free what was reserved. The money stays booked until it is given back.', false)),
     field('Note', note), problem,
     h('div', { class: 'actions' }, button, h('button', { class: 'button quiet', type: 'button', onclick: () => dialog.close() }, 'Cancel')));
   const dialog = h('dialog', { 'aria-labelledby': 'decide' }, form);
@@ -61,13 +62,14 @@ export const orders = () => {
   const actions = (order) => {
     const send = order.fulfilment === 'delivered' && h('button', { class: 'button quiet slim', type: 'button', 'aria-label': `Resend the codes of ${order.email}`, onclick: (event) => resend(order, event.currentTarget) }, 'Resend');
     const resolve = order.status === 'manual_review' && h('button', { class: 'button slim', type: 'button', 'aria-label': `Resolve the order of ${order.email}`, onclick: () => decide(order, () => { notice(problem, 'good', h('p', {}, 'The order is resolved.')); load(); }) }, 'Resolve');
-    return send || resolve ? h('div', { class: 'actions' }, [send, resolve]) : null;
+    const back = refundable(order) && h('button', { class: 'button quiet slim', type: 'button', 'aria-label': `Refund the order of ${order.email}`, onclick: () => refund(order, async (said) => { await load(); notice(problem, 'good', h('p', {}, said)); }) }, 'Refund');
+    return send || resolve || back ? h('div', { class: 'actions' }, [send, resolve, back]) : null;
   };
   const columns = [
     { name: 'Order', kind: 'keep', cell: (o) => [dateTime(o.createdAt), h('small', { title: o.id }, o.id.slice(0, 8))] },
     { name: 'Buyer', cell: (o) => [o.email, o.recipientEmail && h('small', {}, `gift for ${o.recipientEmail}`)].filter(Boolean) },
     { name: 'Cards', cell: (o) => (o.items ?? []).map((item) => h('div', {}, `${item.quantity} × ${item.productName}, ${face(item.nominal, o.currency)}`)) },
-    { name: 'Amount', kind: 'number', cell: (o) => money(o.amount, o.currency) },
+    { name: 'Amount', kind: 'number', cell: (o) => [money(o.amount, o.currency), givenBack(o)] },
     { name: 'Status', cell: (o) => [badge(o.status), o.reviewReason && h('small', {}, words(o.reviewReason))].filter(Boolean) },
     { name: 'Mail', cell: (o) => (o.emailStatus ? badge(o.emailStatus) : null) },
     { name: 'Source', cell: (o) => [o.utmSource, o.utmCampaign].filter(Boolean).join(' / ') || null },
