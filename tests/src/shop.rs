@@ -50,7 +50,8 @@ impl Shop {
         shop
     }
 
-    async fn on(info: &'static Info) -> Self {
+    /// A shop on a stack of the test's own.
+    pub async fn on(info: &'static Info) -> Self {
         let (db, connection) = tokio_postgres::connect(&info.database_url, NoTls).await.unwrap();
         tokio::spawn(connection);
         let tenant = Uuid::new_v4();
@@ -101,6 +102,13 @@ impl Shop {
             staff_token: token(manager),
             viewer_token: token(viewer),
         }
+    }
+
+    /// A new connection to the database, where the old one ended with the server.
+    pub async fn reconnect(&mut self) {
+        let (db, connection) = tokio_postgres::connect(&self.info.database_url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        self.db = db;
     }
 
     /// A shop with this many free codes of nominal 50.
