@@ -6,6 +6,7 @@ use lonieve_tests::{Placed, Reply, Shop};
 use serde_json::Value;
 
 /// An order whose buyer saw the payment page, and what the provider heard when the bill was paid.
+#[derive(Clone)]
 pub struct Purchase {
     pub order: Placed,
     pub units: u64,

@@ -22,12 +22,12 @@ use stack::CardlinkApi;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgrest_and_postgres_killed_in_the_middle_v2() {
-    kills::run(CardlinkApi::V2, 16, 1).await;
+    kills::run(CardlinkApi::V2, 1, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgrest_and_postgres_killed_in_the_middle_v1() {
-    kills::run(CardlinkApi::V1, 16, 2).await;
+    kills::run(CardlinkApi::V1, 1, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
