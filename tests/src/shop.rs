@@ -50,7 +50,8 @@ impl Shop {
         shop
     }
 
-    async fn on(info: &'static Info) -> Self {
+    /// A shop on a stack of the test's own.
+    pub async fn on(info: &'static Info) -> Self {
         let (db, connection) = tokio_postgres::connect(&info.database_url, NoTls).await.unwrap();
         tokio::spawn(connection);
         let tenant = Uuid::new_v4();
@@ -104,6 +105,13 @@ impl Shop {
             staff_token: token(manager),
             viewer_token: token(viewer),
         }
+    }
+
+    /// A new connection to the database, where the old one ended with the server.
+    pub async fn reconnect(&mut self) {
+        let (db, connection) = tokio_postgres::connect(&self.info.database_url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        self.db = db;
     }
 
     /// A shop with this many free codes of nominal 50.
@@ -319,15 +327,14 @@ impl Shop {
     pub async fn rows(&self) -> BTreeMap<String, i64> {
         let tables = "select format('%I.%I', table_schema, table_name) from information_schema.columns \
                       where column_name = 'tenant_id' and table_schema in ('shop', 'analytics', 'crm', 'ai', 'ops')";
-        let mut counts = BTreeMap::new();
-        for row in self.db.query(tables, &[]).await.unwrap() {
-            let table: String = row.get(0);
-            let count = self.count(&format!("select count(*) from {table} where tenant_id = $1")).await;
-            if count > 0 {
-                counts.insert(table, count);
-            }
-        }
-        counts
+        let tables: Vec<String> = self.db.query(tables, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+        let each = tables
+            .iter()
+            .map(|table| format!("select '{table}', count(*) from {table} where tenant_id = $1"));
+        let sql = each.collect::<Vec<_>>().join(" union all ");
+        let rows = self.db.query(&sql, &[&self.tenant]).await.unwrap();
+        let counts = rows.iter().map(|row| (row.get(0), row.get(1)));
+        counts.filter(|(_, count)| *count > 0).collect()
     }
 }
 

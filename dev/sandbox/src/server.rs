@@ -52,11 +52,13 @@ async fn serve_connection(stream: TcpStream, router: Router) {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let router = router.clone();
         async move {
-            let answered: Result<Response, Infallible> = router.oneshot(request.map(Body::new)).await;
+            // A task of its own: whoever gives up waiting for the answer does not undo the request, as with a real server.
+            let answered: Result<Result<Response, Infallible>, _> = tokio::spawn(router.oneshot(request.map(Body::new))).await;
             match answered {
-                Ok(response) if response.extensions().get::<DropConnection>().is_some() => Err(Dropped),
-                Ok(response) => Ok(response),
-                Err(never) => match never {},
+                Ok(Ok(response)) if response.extensions().get::<DropConnection>().is_none() => Ok(response),
+                Ok(Err(never)) => match never {},
+                // The drop that was asked for, or a handler that panicked.
+                Ok(Ok(_)) | Err(_) => Err(Dropped),
             }
         }
     });

@@ -26,7 +26,7 @@ impl Cluster {
         let layout = Layout::new(root, &config.name)?;
         layout.create()?;
         let (claim, _) = Claim::take(&layout)?;
-        let mut running = Running::new(layout, config.ephemeral, claim);
+        let mut running = Running::new(layout, config.ephemeral, config.durable, claim);
         let ports = Ports::choose(config.ports, &[])?;
         let url = postgres::start(&mut running, ports.postgres, &keys::random_text()).await?;
         Ok(Self { url, running })

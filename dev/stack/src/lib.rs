@@ -20,6 +20,7 @@ pub mod process;
 pub mod proxy;
 
 mod account;
+mod parts;
 mod postgres;
 mod postgrest;
 mod ready;
@@ -37,6 +38,7 @@ use futures::future::select_all;
 use tokio::task::JoinSet;
 
 pub use crate::info::Info;
+pub use crate::parts::{Blow, Part};
 use crate::{
     layout::Layout,
     leftovers::Claim,
@@ -75,6 +77,8 @@ pub struct Config {
     pub ports: ports::Wanted,
     /// Throw-away data: nothing is synced to disk, everything is removed at the end.
     pub ephemeral: bool,
+    /// An ephemeral stack whose database nevertheless keeps what it has committed when it is killed; slower.
+    pub durable: bool,
     /// Binds TEST_CLOCK=1, so that jobs take their time from a header.
     pub test_clock: bool,
     /// Runs the jobs as cron would; tests run them by hand.
@@ -95,6 +99,7 @@ impl Config {
                 ..ports::Wanted::default()
             },
             ephemeral: true,
+            durable: false,
             test_clock: false,
             tick: None,
         }
@@ -106,6 +111,8 @@ pub struct Stack {
     info: Info,
     path: PathBuf,
     running: Running,
+    ports: ports::Ports,
+    http: reqwest::Client,
 }
 
 impl Stack {
@@ -152,10 +159,14 @@ impl Stack {
 struct Running {
     layout: Layout,
     ephemeral: bool,
+    /// Whether the embedded database syncs to disk.
+    durable: bool,
     tasks: JoinSet<Result<()>>,
     workers: Option<Process>,
     postgrest: Option<Process>,
     postgres: Option<Process>,
+    /// How the parts that can be started again were started (see `parts`).
+    specs: std::collections::BTreeMap<Part, Spec>,
     /// A database made on somebody else's server for this run: (superuser's address, name).
     scratch: Option<(String, String)>,
     claim: Option<Claim>,
@@ -163,14 +174,16 @@ struct Running {
 
 impl Running {
     /// Nothing is started yet.
-    fn new(layout: Layout, ephemeral: bool, claim: Claim) -> Self {
+    fn new(layout: Layout, ephemeral: bool, durable: bool, claim: Claim) -> Self {
         Self {
             layout,
             ephemeral,
+            durable,
             tasks: JoinSet::new(),
             workers: None,
             postgrest: None,
             postgres: None,
+            specs: std::collections::BTreeMap::new(),
             scratch: None,
             claim: Some(claim),
         }

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Running,
+    Part, Running,
     account::Account,
     database,
     layout::{Layout, create_dir, write_private},
@@ -82,7 +82,7 @@ impl Installation {
     }
 
     /// Makes the data folder unless there is one.
-    pub fn init(&self, password: &str, ephemeral: bool) -> Result<()> {
+    pub fn init(&self, password: &str, durable: bool) -> Result<()> {
         let version_file = self.data.join("PG_VERSION");
         if version_file.exists() {
             return self.check_version(fs::read_to_string(version_file)?.trim());
@@ -118,7 +118,7 @@ impl Installation {
             // The built-in locale sorts and folds the same on every machine. Older servers have none.
             command.args(["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]);
         }
-        if ephemeral {
+        if !durable {
             command.arg("--no-sync");
         }
         if let Some(account) = self.account {
@@ -165,7 +165,7 @@ impl Installation {
     }
 
     /// How to start the server.
-    pub fn server(&self, port: u16, ephemeral: bool) -> Spec {
+    pub fn server(&self, port: u16, durable: bool) -> Spec {
         // The sockets folder stays empty: TCP on loopback with a password is the only way in.
         let mut settings = vec![
             "listen_addresses=127.0.0.1".to_owned(),
@@ -176,7 +176,7 @@ impl Installation {
             "log_timezone=UTC".into(),
             "log_line_prefix=%m [%p] %u@%d ".into(),
         ];
-        if ephemeral {
+        if !durable {
             settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"].map(str::to_owned));
         }
         let data = ["-D".to_owned(), self.data.display().to_string()];
@@ -202,7 +202,7 @@ pub fn url(port: u16, password: &str, database: &str) -> String {
 
 /// Starts the embedded server as part of a run, with the run's data folder. Returns the superuser's address of its database.
 pub async fn start(running: &mut Running, port: u16, password: &str) -> Result<String> {
-    let (ephemeral, secret) = (running.ephemeral, password.to_owned());
+    let (durable, secret) = (running.durable, password.to_owned());
     let installation = Installation::find(&running.layout)?;
     if let (Some(claim), Some(path)) = (&mut running.claim, &installation.outside) {
         claim.add_outside(path)?;
@@ -214,12 +214,18 @@ pub async fn start(running: &mut Running, port: u16, password: &str) -> Result<S
         }
     }
     let installation = tokio::task::spawn_blocking(move || {
-        installation.init(&secret, ephemeral)?;
+        installation.init(&secret, durable)?;
         anyhow::Ok(installation)
     })
     .await??;
-    let process = running.spawn(installation.server(port, ephemeral))?;
+    let process = running.spawn_again(Part::Postgres, installation.server(port, durable))?;
     open(running.postgres.insert(process), port, password).await
+}
+
+/// Waits until a server that was started again has recovered.
+pub async fn answers(process: &Process, url: &str) -> Result<()> {
+    let attempt = || async { database::connect(url).await.map(drop) };
+    ready::wait_for("Postgres", Duration::from_secs(60), process, attempt).await
 }
 
 /// Waits for the server and makes the stack's database unless it is there. Returns its address.

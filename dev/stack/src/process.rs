@@ -56,6 +56,7 @@ fn registered() -> MutexGuard<'static, Vec<Pid>> {
 }
 
 /// What to start.
+#[derive(Clone)]
 pub struct Spec {
     /// Names the log file and the process in messages.
     pub name: &'static str,
@@ -155,6 +156,15 @@ impl Process {
             // The kernel ends it now; the wait is for the watcher to have reaped it.
             let _ = tokio::time::timeout(Duration::from_secs(2), wait(self.exited.clone())).await;
         }
+    }
+
+    /// Ends the process the hard way, and waits until it has ended with everything it started.
+    pub async fn strike(self, signal: Signal) -> Result<()> {
+        self.signal(signal);
+        let ended = tokio::time::timeout(Duration::from_secs(10), wait(self.exited.clone())).await;
+        ended
+            .map(drop)
+            .map_err(|_| self.error(&format!("{} does not end on its signal", self.name)))
     }
 
     fn signal(&self, signal: Signal) {

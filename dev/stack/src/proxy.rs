@@ -118,11 +118,8 @@ impl Proxy {
                 strip_hop_by_hop(response.headers_mut());
                 response
             }
-            Err(_) => {
-                // What a gateway in front of a stopped PostgREST answers.
-                let message = format!("PostgREST does not answer at {}.", self.upstream);
-                (StatusCode::BAD_GATEWAY, Json(error_body("PROXY", &message))).into_response()
-            }
+            // As a gateway in front of a stopped PostgREST answers: without a code of PostgREST's.
+            Err(_) => (StatusCode::BAD_GATEWAY, format!("PostgREST does not answer at {}.", self.upstream)).into_response(),
         }
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
 
 use crate::{
-    Config, Info, Progress, Running, Runtime, Stack, bindings, database,
+    Config, Info, Part, Progress, Running, Runtime, Stack, bindings, database,
     demo::{self, DemoInfo, DemoInput},
     functions::{self, Function, GATEWAY},
     info::{Cardlink, Tokens},
@@ -46,7 +46,7 @@ pub async fn start(config: Config, progress: Progress) -> Result<Stack> {
         ));
     }
     copy_modules(&config, &layout, &functions)?;
-    let mut running = Running::new(layout.clone(), config.ephemeral, claim);
+    let mut running = Running::new(layout.clone(), config.ephemeral, config.durable || !config.ephemeral, claim);
     let names: Vec<String> = functions
         .iter()
         .map(|function| function.name.clone())
@@ -70,7 +70,14 @@ pub async fn start(config: Config, progress: Progress) -> Result<Stack> {
         Ok(info) => {
             let path = layout.stack_json();
             write_private(&path, &serde_json::to_string_pretty(&info)?).context("cannot write stack.json")?;
-            Ok(Stack { info, path, running })
+            let Starting { ports, http, .. } = starting;
+            Ok(Stack {
+                info,
+                path,
+                running,
+                ports,
+                http,
+            })
         }
         Err(error) => {
             // The first error is the one to tell.
@@ -111,7 +118,7 @@ impl Starting {
         (self.progress)("starting PostgREST");
         let layout = running.layout.clone();
         let spec = postgrest::server(&layout, &self.ports, &self.keys, &url)?;
-        let process = running.spawn(spec)?;
+        let process = running.spawn_again(Part::Postgrest, spec)?;
         postgrest::wait(running.postgrest.insert(process), &self.ports, &self.http).await?;
         (self.progress)("waiting for the Workers");
         let functions = self.wait_for_workers(running).await?;

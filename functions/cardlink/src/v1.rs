@@ -127,6 +127,10 @@ pub fn verify(kind: Kind, token: &Secret, body: &[u8]) -> Result<Verified, Refus
                 .as_str(),
         );
     }
+    // What is not UTF-8 has been replaced by the decoder: the string hashed would not be the string sent.
+    if signed.iter().any(|value| value.contains('\u{fffd}')) {
+        return Err(Refusal::Malformed("a signed field is not UTF-8"));
+    }
     if signed.iter().any(|value| value.contains('\0')) {
         return Err(Refusal::Malformed("a signed field holds U+0000"));
     }
@@ -152,10 +156,6 @@ fn signature(parts: &[&str], token: &Secret) -> String {
 fn read(body: &[u8]) -> Result<BTreeMap<String, String>, Refusal> {
     let mut fields = BTreeMap::new();
     for (name, value) in form_urlencoded::parse(body) {
-        // What is not UTF-8 has been replaced by the decoder: the string hashed would not be the string sent.
-        if name.contains('\u{fffd}') || value.contains('\u{fffd}') {
-            return Err(Refusal::Malformed("the form is not UTF-8"));
-        }
         if fields.len() >= MAX_FIELDS || fields.insert(name.into_owned(), value.into_owned()).is_some() {
             return Err(Refusal::Malformed("a field comes twice, or there are too many"));
         }
@@ -320,6 +320,8 @@ mod tests {
             "&Status=FAIL",
             "&Status=OVERPAID&CurrencyIn=RUB",
             "&Commission=-5&TrsId=other&custom=x",
+            // A payer can write anything into the comment; a notice of real money must not be lost over it.
+            "&PayerComment=%CF%F0%E8&PayerName=%EF%BF%BD",
         ] {
             assert!(check(Kind::Payment, &format!("{signed}{unsigned}")).is_ok(), "{unsigned}");
         }
