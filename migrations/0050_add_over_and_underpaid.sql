@@ -45,17 +45,25 @@ comment on function shop.waits_for_the_rest(shop.orders) is 'Was this order paid
 
 create function shop.note_surplus(o shop.orders, y shop.payments, p_received numeric, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
+declare
+  v_surplus text := coalesce(ops.money(p_received - y.amount), 'unknown');
 begin
-  update shop.payments set received_amount = coalesce(p_received, received_amount) where id = y.id;
+  -- Once money has gone back, what came in stays as it was counted then.
+  update shop.payments set received_amount = coalesce(p_received, received_amount)
+  where id = y.id and not exists (select from shop.refunds f where f.payment_id = y.id and f.status = 'completed');
+  if exists (select from ops.system_notifications n
+             where n.tenant_id = o.tenant_id and n.type = 'overpaid' and n.subject = 'order:' || o.id and n.data ->> 'surplus' = v_surplus) then
+    return;
+  end if;
   perform ops.notify(o.tenant_id, 'overpaid', 'order:' || o.id, 'warning', 'A payment is more than was asked for',
     'Asked for ' || ops.money(y.amount) || ' ' || y.currency
-      || coalesce(', received ' || ops.money(p_received) || ': ' || ops.money(p_received - y.amount) || ' too much', '; the provider does not say how much came in')
+      || coalesce(', received ' || ops.money(p_received) || ': ' || v_surplus || ' too much', '; the provider does not say how much came in')
       || '. The order is served as paid. Decide whether to give the surplus back.',
-    jsonb_build_object('order_id', o.id, 'payment_id', y.id, 'bill_id', y.bill_id, 'surplus', ops.money(p_received - y.amount)), p_now);
+    jsonb_build_object('order_id', o.id, 'payment_id', y.id, 'bill_id', y.bill_id, 'surplus', v_surplus), p_now);
 end
 $$;
 comment on function shop.note_surplus(shop.orders, shop.payments, numeric, timestamptz) is
-  'Keeps what came in and warns staff of the surplus; p_received is null where the provider could not tell. The caller holds both rows'' locks.';
+  'Keeps what came in and warns staff of the surplus, once for each sum; p_received is null where the provider could not tell. The caller holds both rows'' locks.';
 
 create function shop.review_title(p_reason text) returns text
 language sql immutable set search_path = '' as $$
