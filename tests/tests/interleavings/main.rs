@@ -4,5 +4,6 @@
 //! in the same way.
 #![expect(clippy::unwrap_used, reason = "a test: a failed step is a failed test")]
 
+mod meetings;
 mod planted;
 mod random;
