@@ -96,8 +96,6 @@ begin
   if v_currency_ok and p_status <> 'underpaid' then
     perform shop.book_gateway_fee(y.id, coalesce(v_received, v_amount), p_now);
   end if;
-  update shop.orders set paid_at = coalesce(paid_at, p_now), status = case when v_reason is null then 'paid' else 'manual_review' end, review_reason = v_reason
-  where id = o.id;
   if o.paid_at is null then
     perform ops.enqueue(o.tenant_id, 'order.paid', o.id, jsonb_build_object('order_id', o.id, 'bill_id', y.bill_id), p_now);
   else
@@ -106,17 +104,18 @@ begin
 
   if v_reason is null then
     begin
+      update shop.orders set paid_at = coalesce(paid_at, p_now), status = 'paid', review_reason = null where id = o.id;
       perform shop.sell_codes(o.id, p_now);
       perform shop.mark_delivered(o.id, p_now);
       return 'fulfilled';
     exception when sqlstate 'LV001' then
       v_reason := 'no_codes_available';
       v_fulfilment := 'waiting';
-      -- The block has also undone a release; what is still reserved goes back, fulfil_waiting starts from the shelf.
+      -- The block has undone the sale, and a release with it; what is still reserved goes back, fulfil_waiting starts from the shelf.
       perform shop.release_codes(o.id, p_now);
     end;
   end if;
-  update shop.orders set status = 'manual_review', review_reason = v_reason, fulfilment = v_fulfilment where id = o.id;
+  update shop.orders set paid_at = coalesce(paid_at, p_now), status = 'manual_review', review_reason = v_reason, fulfilment = v_fulfilment where id = o.id;
   perform shop.compute_totals(o.id);
   perform ops.notify(o.tenant_id, v_reason, 'order:' || o.id, 'critical', shop.review_title(v_reason),
     case v_reason when 'no_codes_available' then 'Import codes: the order is delivered as soon as there are enough.'

@@ -1,5 +1,6 @@
 //! The random schedules of `interleavings`, more of them: 1,000 seeds, or as many as `INTERLEAVING_SEEDS` says, from
 //! `INTERLEAVING_FROM` on. A line for each promise.
+#![expect(clippy::unwrap_used, reason = "a test: a failed step is a failed test")]
 
 use lonieve_tests::interleaving::{PROMISES, play_seeds};
 

@@ -12,6 +12,7 @@
 
 pub mod check;
 pub mod ground;
+mod jobs;
 pub mod plan;
 pub mod run;
 mod story;

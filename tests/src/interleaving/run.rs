@@ -45,9 +45,10 @@ pub struct Run<'a> {
     pub plan: &'a Plan,
     pub truth: Mutex<Vec<Truth>>,
     pub answers: Mutex<Vec<Answer>>,
-    /// `api.replace_code`, `api.refund_order`: not there yet.
+    /// What may be there or not: `api.replace_code`, `api.refund_order`, `api.due_bills`.
     replaces: bool,
     refunds: bool,
+    pub(super) looks: bool,
 }
 
 /// Errors that mean "try again": a lock or statement that took too long, a serialisation failure, a deadlock. They are counted.
@@ -65,6 +66,7 @@ pub async fn play(ground: &Ground, lines: &[Line], plan: &Plan) -> Verdict {
         answers: Mutex::default(),
         replaces: ground.has_function("api.replace_code").await,
         refunds: ground.has_function("api.refund_order").await,
+        looks: ground.has_function("api.due_bills").await,
     };
     run.all_lines(lines).await;
     run.fulfil_all(&lines[0], "after").await;
@@ -183,7 +185,7 @@ impl Run<'_> {
         None
     }
 
-    fn truth(&self, buyer: usize) -> Truth {
+    pub(super) fn truth(&self, buyer: usize) -> Truth {
         self.truth.lock().unwrap()[buyer]
     }
 
@@ -312,7 +314,7 @@ impl Run<'_> {
         found.is_some_and(|found| found["outcome"] == "found")
     }
 
-    async fn settle(&self, line: &Line, who: Who, origin: &str, step: &str, at: usize, (word, more, right): (Word, i64, bool)) {
+    pub(super) async fn settle(&self, line: &Line, who: Who, origin: &str, step: &str, at: usize, (word, more, right): (Word, i64, bool)) {
         let buyer = &self.plan.buyers[at];
         let received = matches!(word, Word::Overpaid | Word::Underpaid).then(|| money(buyer.received));
         let currency = if right { "USD" } else { "EUR" };
@@ -354,84 +356,5 @@ impl Run<'_> {
             "raw_status": "SUCCESS", "headers": {}, "body": {}, "elapsed_ms": 1, "now": self.world.now(),
         });
         self.call(line, CARDLINK, "settle_refund", p, Some(at), step).await;
-    }
-
-    /// As the job does it: list, a last look at each bill, settle what is paid, expire the rest. Returns how many were listed.
-    async fn expiry(&self, line: &Line, step: &str, may_not_answer: bool) -> usize {
-        let now = self.world.now();
-        let Some(due) = self.call(line, JOBS, "expirable_orders", json!({"now": now}), None, step).await else {
-            return 0;
-        };
-        let due = due["orders"].as_array().cloned().unwrap_or_default();
-        let (mut over, mut unanswered) = (Vec::new(), Vec::new());
-        for order in &due {
-            let buyer = self.plan.buyers.iter().position(|buyer| order["order_id"] == json!(buyer.order));
-            match buyer {
-                Some(at) if !order["bill_id"].is_null() => match self.truth(at).word {
-                    Some(said) => self.settle(line, JOBS, "poll", step, at, said).await,
-                    None if may_not_answer && at % 5 == 4 => unanswered.push(order["order_id"].clone()),
-                    None => over.push(order["order_id"].clone()),
-                },
-                _ => over.push(order["order_id"].clone()),
-            }
-        }
-        let p = json!({"now": now, "order_ids": over, "unanswered": unanswered});
-        self.call(line, JOBS, "expire_orders", p, None, step).await;
-        due.len()
-    }
-
-    async fn parked(&self, line: &Line, step: &str) {
-        let p = json!({"now": self.world.now()});
-        let Some(parked) = self.call(line, JOBS, "parked_bills", p, None, step).await else {
-            return;
-        };
-        for bill in parked["orders"].as_array().into_iter().flatten() {
-            let buyer = self.plan.buyers.iter().position(|buyer| bill["order_id"] == json!(buyer.order));
-            if let Some(at) = buyer {
-                let said = self.truth(at).word.unwrap_or((Word::Pending, 0, true));
-                self.settle(line, JOBS, "poll", step, at, said).await;
-            }
-        }
-    }
-
-    /// Claims, sends and finishes mails; every fourth, counted from `salt`, is to be tried again. Returns how many rows moved.
-    async fn outbox(&self, line: &Line, step: &str, salt: usize) -> usize {
-        let p = json!({"now": self.world.now(), "limit": 20, "lease_s": 60});
-        let Some(claimed) = self.call(line, JOBS, "claim_outbox", p, None, step).await else {
-            return 0;
-        };
-        let rows = claimed["rows"].as_array().cloned().unwrap_or_default();
-        let fanned_out = claimed["fanned_out"].as_u64().unwrap_or(0) as usize;
-        if rows.is_empty() {
-            return fanned_out;
-        }
-        let hash = |row: &Value| format!("{:x}", row["order"].to_string().len());
-        let hashes: Vec<Value> = rows.iter().map(|row| json!({"id": row["id"], "payload_hash": hash(row)})).collect();
-        let p = json!({"rows": hashes, "now": self.world.now()});
-        let Some(begun) = self.call(line, JOBS, "begin_outbox", p, None, step).await else {
-            return 0;
-        };
-        let sent: Vec<Value> = begun["rows"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|row| row["outcome"] == "send")
-            .enumerate()
-            .map(|(n, row)| match salt != usize::MAX && (n + salt) % 4 == 0 {
-                true => json!({"id": row["id"], "outcome": "retry", "error": "503", "duration_ms": 5}),
-                false => json!({"id": row["id"], "outcome": "sent", "provider_id": "m", "duration_ms": 5}),
-            })
-            .collect();
-        let moved = sent.len();
-        self.call(
-            line,
-            JOBS,
-            "finish_outbox",
-            json!({"rows": sent, "now": self.world.now()}),
-            None,
-            step,
-        )
-        .await;
-        fanned_out + moved
     }
 }

@@ -125,7 +125,7 @@ fn middle(rng: &mut StdRng, at: usize, buyer: &Buyer, story: &mut Vec<Vec<Act>>)
 
 /// What a person does about an order under review, twice over.
 fn decision(rng: &mut StdRng, at: usize) -> Vec<Act> {
-    let mut acts = vec![Act::Resolve(at, *["deliver", "close"].choose(rng).unwrap())];
+    let mut acts = vec![Act::Resolve(at, ["deliver", "close"].choose(rng).unwrap())];
     if rng.random_bool(0.5) {
         acts.push(Act::Resolve(at, "deliver"));
     }
