@@ -70,7 +70,7 @@ create table shop.orders (
   delivered_at timestamptz,
   constraint orders_gift_has_recipient check (delivery_type <> 'gift' or recipient_email is not null),
   constraint orders_money_in_has_paid_at
-    check (paid_at is not null or status in ('pending', 'failed', 'expired')),
+    check ((paid_at is null) = (status in ('pending', 'failed', 'expired'))),
   constraint orders_review_has_reason check ((status = 'manual_review') = (review_reason is not null)),
   constraint orders_delivered_is_paid check (fulfilment <> 'delivered' or (paid_at is not null and delivered_at is not null))
 );

@@ -47,17 +47,25 @@ comment on function shop.waits_for_the_rest(shop.orders) is 'Was this order paid
 
 create function shop.note_surplus(o shop.orders, y shop.payments, p_received numeric, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
+declare
+  v_surplus text := coalesce(ops.money(p_received - y.amount), 'unknown');
 begin
-  update shop.payments set received_amount = coalesce(p_received, received_amount) where id = y.id;
+  -- Once money has gone back, what came in stays as it was counted then.
+  update shop.payments set received_amount = coalesce(p_received, received_amount)
+  where id = y.id and not exists (select from shop.refunds f where f.payment_id = y.id and f.status = 'completed');
+  if exists (select from ops.system_notifications n
+             where n.tenant_id = o.tenant_id and n.type = 'overpaid' and n.subject = 'order:' || o.id and n.data ->> 'surplus' = v_surplus) then
+    return;
+  end if;
   perform ops.notify(o.tenant_id, 'overpaid', 'order:' || o.id, 'warning', 'A payment is more than was asked for',
     'Asked for ' || ops.money(y.amount) || ' ' || y.currency
-      || coalesce(', received ' || ops.money(p_received) || ': ' || ops.money(p_received - y.amount) || ' too much', '; the provider does not say how much came in')
+      || coalesce(', received ' || ops.money(p_received) || ': ' || v_surplus || ' too much', '; the provider does not say how much came in')
       || '. The order is served as paid. Decide whether to give the surplus back.',
-    jsonb_build_object('order_id', o.id, 'payment_id', y.id, 'bill_id', y.bill_id, 'surplus', ops.money(p_received - y.amount)), p_now);
+    jsonb_build_object('order_id', o.id, 'payment_id', y.id, 'bill_id', y.bill_id, 'surplus', v_surplus), p_now);
 end
 $$;
 comment on function shop.note_surplus(shop.orders, shop.payments, numeric, timestamptz) is
-  'Keeps what came in and warns staff of the surplus; p_received is null where the provider could not tell. The caller holds both rows'' locks.';
+  'Keeps what came in and warns staff of the surplus, once for each sum; p_received is null where the provider could not tell. The caller holds both rows'' locks.';
 
 create function shop.review_title(p_reason text) returns text
 language sql immutable set search_path = '' as $$
@@ -90,8 +98,6 @@ begin
   if v_currency_ok and p_status <> 'underpaid' then
     perform shop.book_gateway_fee(y.id, coalesce(v_received, v_amount), p_now);
   end if;
-  update shop.orders set paid_at = coalesce(paid_at, p_now), status = case when v_reason is null then 'paid' else 'manual_review' end, review_reason = v_reason
-  where id = o.id;
   if o.paid_at is null then
     perform ops.enqueue(o.tenant_id, 'order.paid', o.id, jsonb_build_object('order_id', o.id, 'bill_id', y.bill_id), p_now);
   else
@@ -100,17 +106,18 @@ begin
 
   if v_reason is null then
     begin
+      update shop.orders set paid_at = coalesce(paid_at, p_now), status = 'paid', review_reason = null where id = o.id;
       perform shop.sell_codes(o.id, p_now);
       perform shop.mark_delivered(o.id, p_now);
       return 'fulfilled';
     exception when sqlstate 'LV001' then
       v_reason := 'no_codes_available';
       v_fulfilment := 'waiting';
-      -- The block has also undone a release; what is still reserved goes back, fulfil_waiting starts from the shelf.
+      -- The block has undone the sale, and a release with it; what is still reserved goes back, fulfil_waiting starts from the shelf.
       perform shop.release_codes(o.id, p_now);
     end;
   end if;
-  update shop.orders set status = 'manual_review', review_reason = v_reason, fulfilment = v_fulfilment where id = o.id;
+  update shop.orders set paid_at = coalesce(paid_at, p_now), status = 'manual_review', review_reason = v_reason, fulfilment = v_fulfilment where id = o.id;
   perform shop.book_commission(o.id, p_now);
   perform shop.compute_totals(o.id);
   perform ops.notify(o.tenant_id, v_reason, 'order:' || o.id, 'critical', shop.review_title(v_reason),

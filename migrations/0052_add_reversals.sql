@@ -312,12 +312,13 @@ begin
       perform shop.note_unheard_payment(o, y, v_now);
       select * into y from shop.payments where id = y.id;
     end if;
-    -- The bank takes the rest, whatever it is: the notice names no amount.
+    -- The bank takes the rest, whatever it is, a surplus with it: the notice names no amount.
     insert into shop.refunds (tenant_id, order_id, payment_id, kind, provider_payment_id, provider_refund_id, refund_amount, refund_reason, refund_type, status,
       requested_at, processed_at)
-    select y.tenant_id, y.order_id, y.id, 'chargeback', p ->> 'payment_id', p ->> 'chargeback_id', m.whole - m.returned, 'chargeback',
-      case when m.returned = 0 then 'full' else 'partial' end, 'completed', v_now, v_now
-    from shop.given_back(y) m;
+    select y.tenant_id, y.order_id, y.id, 'chargeback', p ->> 'payment_id', p ->> 'chargeback_id',
+      greatest(coalesce(y.received_amount, y.amount) - coalesce(sum(f.refund_amount), 0), 0), 'chargeback',
+      case when count(*) = 0 then 'full' else 'partial' end, 'completed', v_now, v_now
+    from shop.refunds f where f.payment_id = y.id and f.status = 'completed';
     v_outcome := shop.apply_reversal(o.id, y.id, 'chargeback', v_now);
     perform ops.notify(o.tenant_id, 'chargeback', 'order:' || o.id, 'critical', 'A payment was charged back',
       'The payer''s bank has taken ' || ops.money(y.amount) || ' ' || y.currency || ' back. The codes of the order are revoked; ask their issuer to block them.',

@@ -8,6 +8,7 @@
 //! asserted with [`Shop::rows`], which counts the tenant's rows in every table that has a `tenant_id`.
 #![expect(clippy::unwrap_used, reason = "a test harness: a failed step is a failed test")]
 
+pub mod interleaving;
 mod leaks;
 mod own_worker;
 mod probe;
