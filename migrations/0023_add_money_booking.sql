@@ -3,6 +3,8 @@
 -- What: the provider's fee is one row per payment; an order's totals are always computed from rows (items, codes, fees), never counted
 -- up, so running it twice is running it once. Called by the settle and by whatever assigns codes later.
 --
+-- A code that was delivered and revoked later (a refund, a replacement) keeps its order row and stays a cost: it was bought.
+--
 -- A code whose cost is unknown makes its row's and its order's cost and profit unknown (null): a profit that leaves out a cost would
 -- be wrong and look right.
 
@@ -33,7 +35,7 @@ begin
   from (
     select g.order_item_id, case when count(g.cost_price) = count(*) then sum(g.cost_price) end as cost
     from shop.gift_codes g
-    where g.status = 'sold' and g.order_item_id in (select id from shop.order_items where order_id = p_order_id)
+    where g.status in ('sold', 'revoked') and g.order_item_id in (select id from shop.order_items where order_id = p_order_id)
     group by g.order_item_id) c
   where it.id = c.order_item_id;
 

@@ -10,6 +10,7 @@ mod import;
 mod orders;
 mod products;
 mod read;
+mod replace;
 mod sheet;
 mod staff;
 mod upload;

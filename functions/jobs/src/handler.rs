@@ -14,7 +14,7 @@ use shared::edge::{self, Incoming};
 use shared::error::{ApiError, Code};
 use shared::postgrest::Rpc;
 
-use crate::{Config, bills, expiry, outbox};
+use crate::{Config, bills, digest, expiry, outbox, reseal};
 
 pub const MAX_BODY: usize = 4 * 1024;
 /// Orders one run looks at.
@@ -38,6 +38,10 @@ pub struct Report {
     pub waiting: Option<Waiting>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub outbox: Option<outbox::Report>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub resealed: Option<reseal::Report>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<digest::Report>,
 }
 
 /// Answer of `api.fulfil_waiting`: orders delivered now, and orders still without codes.
@@ -83,6 +87,14 @@ pub async fn handle(config: Config, request: Incoming) -> Result<Response<String
             waiting: Some(fulfil_waiting(&config, now).await?),
             ..Report::default()
         },
+        "reseal_codes" => Report {
+            resealed: Some(reseal::run(&config, now).await?),
+            ..Report::default()
+        },
+        "ledger_digest" => Report {
+            ledger: Some(digest::run(&config, now).await?),
+            ..Report::default()
+        },
         _ => return Err(Code::JobNotFound.into()),
     };
     edge::json(StatusCode::OK, &Answer { job: name, report })
@@ -101,6 +113,7 @@ pub async fn tick(config: Config, now: Now) -> Result<Report, ApiError> {
         waiting: Some(waiting?),
         outbox: Some(outbox?),
         expiry: Some(expiry?),
+        ..Report::default()
     })
 }
 

@@ -94,6 +94,11 @@ pub const GRANTS: &[(&str, &[&str])] = &[
     ("resend_order", &["authenticated"]),
     ("resolve_order", &["authenticated"]),
     ("resolve_alert", &["authenticated"]),
+    ("replace_code", &["authenticated"]),
+    ("codes_to_reseal", &["edge_jobs"]),
+    ("reseal_codes", &["edge_jobs"]),
+    ("close_ledger_days", &["edge_jobs"]),
+    ("check_ledger", &["edge_jobs"]),
 ];
 
 /// Functions with the named parameters of the source documents, or none; all others take one `p jsonb`.
