@@ -80,7 +80,7 @@ create function ops.verify_codes(p_after uuid, p_through uuid) returns table (co
 language sql stable set search_path = '' as $$
   with chain as (
     select l as r, l.code_id, l.seq, l.prev_hash, l.row_hash,
-           lag(l.row_hash, 1, '') over w as expected_prev, row_number() over w as expected_seq
+           lag(l.row_hash, 1, '') over w as expected_prev, lag(l.seq, 1, 0) over w + 1 as expected_seq
     from shop.code_ledger l
     where l.code_id > p_after and l.code_id <= p_through
     window w as (partition by l.code_id order by l.seq)
