@@ -94,7 +94,7 @@ comment on column shop.orders.paid_at is 'Not null: the money is in, whatever th
 comment on column shop.orders.review_reason is 'Why status is manual_review; null otherwise.';
 comment on column shop.orders.next_poll_at is 'The provider did not answer when asked whether the bill was paid: not before this time again.';
 comment on column shop.orders.expires_at is 'Until when the bill can be paid. The codes stay reserved for the tenant''s reservation_grace_s longer.';
-comment on column shop.orders.total_cost is 'Sum of the codes'' costs, written when they are assigned; null as long as none are, or where a code''s cost is unknown.';
+comment on column shop.orders.total_cost is 'Sum of the codes'' costs, those of codes that were replaced included, written when they are assigned; null as long as none are, or where a code''s cost is unknown.';
 comment on column shop.orders.total_profit is 'total_amount - total_cost; null with it.';
 comment on column shop.orders.true_profit is 'total_amount - total_cost - transaction_fees - refund_amount; null with total_cost.';
 comment on column shop.orders.partner_commission is 'Sum of this order''s rows in shop.partner_commissions; null where there are none. Not part of true_profit (L-23).';
@@ -124,6 +124,6 @@ create index idx_order_items_order on shop.order_items (order_id);
 create index idx_order_items_product on shop.order_items (product_id);
 comment on table shop.order_items is 'The rows of an order, with name, brand and price as they were when it was placed.';
 comment on column shop.order_items.price is 'Selling price of one unit.';
-comment on column shop.order_items.cost_price is 'Cost of all units of this row: the sum over its codes. Null until they are assigned, or where one''s cost is unknown.';
+comment on column shop.order_items.cost_price is 'Cost of this row: the sum over its codes, those replaced since included. Null until they are assigned, or where one''s cost is unknown.';
 comment on column shop.order_items.profit is 'price * quantity - cost_price.';
 comment on column shop.order_items.margin_percentage is 'profit / (price * quantity) * 100: margin on the selling price (LD-44).';

@@ -34,6 +34,7 @@ create table shop.gift_codes (
   batch_id text,
   imported_at timestamptz not null default now(),
   created_at timestamptz not null default now(),
+  reseal_after timestamptz,
   constraint gift_codes_product_fkey foreign key (tenant_id, product_id) references shop.products (tenant_id, id) on delete restrict,
   constraint gift_codes_tenant_currency_fkey foreign key (tenant_id, currency) references shop.tenants (id, currency) on delete restrict,
   constraint gift_codes_fingerprint_key unique (tenant_id, code_fingerprint),
@@ -45,9 +46,11 @@ alter table shop.gift_codes enable row level security;
 create index idx_codes_available on shop.gift_codes (product_id, nominal, expires_at, imported_at, id) where status = 'available';
 create index idx_codes_product on shop.gift_codes (product_id, nominal, status);
 create index idx_codes_order_item on shop.gift_codes (order_item_id) where order_item_id is not null;
+create index idx_codes_key on shop.gift_codes (code_key_id);
 comment on table shop.gift_codes is 'The stock: one row per code, sealed. Never deleted.';
 comment on column shop.gift_codes.code_sealed is 'base64url without padding of nonce (12 bytes), ciphertext and tag (16), AES-256-GCM; additional data: code id, product id, nominal.';
 comment on column shop.gift_codes.code_key_id is 'Which key of CODE_KEYS sealed it.';
+comment on column shop.gift_codes.reseal_after is 'The rotation of keys could not open it: not before this time again.';
 comment on column shop.gift_codes.code_fingerprint is 'Hex HMAC-SHA256 of the normalised code under a key of its own: finds duplicates, reveals nothing.';
 comment on column shop.gift_codes.code_last4 is 'What staff see of the code.';
 comment on column shop.gift_codes.order_item_id is 'The order row it is reserved for or sold with.';

@@ -1,11 +1,11 @@
 -- The ledger of codes: what happened to each, in order, tamper-evident.
 --
 -- What: one append-only row for each step of a code's life, chained by sha256 to the previous row of the same code. Whoever
--- changes, removes or inserts a row in the middle breaks the chain, and `ops.verify_ledger` says where. Called by every function
+-- changes, removes or inserts a row in the middle breaks the chain, and `ops.verify_ledger` (0056) says where. Called by every function
 -- that moves a code; the caller holds the code's row lock, which is what makes "the previous row" well defined.
 --
 -- Rejected: one chain over all codes. It was measured to cap sales at about a third of the throughput, because every sale waits
--- for the one before. The daily digest over all rows, chained day to day, comes with the payments work.
+-- for the one before. The daily digest over all rows, chained day to day, is added in 0056.
 --
 -- The hashed text is a JSON array, not joined with a separator: no value can imitate a neighbour.
 
@@ -57,6 +57,8 @@ language plpgsql set search_path = '' as $$
 declare
   r shop.code_ledger;
 begin
+  -- A transaction id before a row id: what closes the days (0056) tells by it which row ids may still be on their way.
+  perform pg_catalog.pg_current_xact_id();
   select l.seq, l.row_hash into r.seq, r.prev_hash from shop.code_ledger l where l.code_id = p_code_id order by l.seq desc limit 1;
   r.seq := coalesce(r.seq, 0) + 1;
   r.prev_hash := coalesce(r.prev_hash, '');
@@ -74,18 +76,18 @@ $$;
 comment on function ops.append_ledger(uuid, uuid, text, uuid, timestamptz, jsonb) is
   'Adds a row to a code''s chain. The caller has locked the code''s row (or has just inserted it).';
 
-create function ops.verify_ledger(p_code_id uuid default null) returns table (code_id uuid, seq integer, problem text)
+create function ops.verify_codes(p_after uuid, p_through uuid) returns table (code_id uuid, seq integer, problem text)
 language sql stable set search_path = '' as $$
   with chain as (
     select l as r, l.code_id, l.seq, l.prev_hash, l.row_hash,
-           lag(l.row_hash, 1, '') over w as expected_prev, row_number() over w as expected_seq
+           lag(l.row_hash, 1, '') over w as expected_prev, lag(l.seq, 1, 0) over w + 1 as expected_seq
     from shop.code_ledger l
-    where p_code_id is null or l.code_id = p_code_id
+    where l.code_id > p_after and l.code_id <= p_through
     window w as (partition by l.code_id order by l.seq)
   ), last_move as (
     select distinct on (l.code_id) l.code_id, l.seq, l.entry
     from shop.code_ledger l
-    where l.entry <> 'revealed' and (p_code_id is null or l.code_id = p_code_id)
+    where l.entry <> 'revealed' and l.code_id > p_after and l.code_id <= p_through
     order by l.code_id, l.seq desc
   )
   select c.code_id, c.seq, 'a row is missing before this one' from chain c where c.seq <> c.expected_seq
@@ -94,10 +96,12 @@ language sql stable set search_path = '' as $$
   union all
   select c.code_id, c.seq, 'content does not match its hash' from chain c where c.row_hash <> ops.ledger_hash(c.r)
   union all
-  select g.id, m.seq, 'code is ' || g.status || ', ledger says ' || coalesce(m.entry, 'nothing')
-  from shop.gift_codes g left join last_move m on m.code_id = g.id
-  where (p_code_id is null or g.id = p_code_id)
-    and g.status is distinct from case m.entry when 'imported' then 'available' when 'released' then 'available' when 'reserved' then 'reserved'
-                                               when 'sold' then 'sold' when 'revoked' then 'revoked' when 'replaced' then 'revoked' end
+  select coalesce(g.id, m.code_id), m.seq,
+    case when g.id is null then 'the code itself is gone' else 'code is ' || g.status || ', ledger says ' || coalesce(m.entry, 'nothing') end
+  from (select c.id, c.status from shop.gift_codes c where c.id > p_after and c.id <= p_through) g
+  full join last_move m on m.code_id = g.id
+  where g.status is distinct from case m.entry when 'imported' then 'available' when 'released' then 'available' when 'reserved' then 'reserved'
+                                             when 'sold' then 'sold' when 'revoked' then 'revoked' when 'replaced' then 'revoked' end
 $$;
-comment on function ops.verify_ledger(uuid) is 'Every fault of the ledger, of one code or of all: broken chain, changed row, or a code whose state the ledger does not explain. No row: all is well.';
+comment on function ops.verify_codes(uuid, uuid) is
+  'Every fault in the chains of the codes with ids in (after, through]: broken chain, changed row, or a code whose state the ledger does not explain. ops.verify_ledger asks it, and for the days too.';

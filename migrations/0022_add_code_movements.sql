@@ -6,6 +6,10 @@
 -- Free codes are locked with SKIP LOCKED, soonest expiry first: two buyers take two different codes and neither waits. An order gets
 -- all its codes or none: where there are too few, `take_free_codes` raises LV001 and the caller's block gives back what was taken.
 --
+-- A row that is skipped is not gone: whoever holds it (a rotation of keys, an order that will be taken back) may let it go. A sale that finds
+-- too few is looked at again by fulfil_waiting; a reservation has nobody who looks again, so it does itself, for a moment, while the shelf
+-- still shows enough.
+--
 -- Rejected: a plain sub-select (two sessions were seen to sell one code twice), FOR UPDATE without SKIP LOCKED (right, but each
 -- sale waits for the one before).
 
@@ -18,15 +22,20 @@ declare
   v_ids uuid[];
 begin
   for i in select it.* from shop.order_items it where it.order_id = p_order_id order by it.id loop
-    select array_agg(f.id) into v_ids from (
-      select g.id from shop.gift_codes g
-      where g.product_id = i.product_id and g.nominal = i.nominal and g.status = 'available'
-        and g.tenant_id = i.tenant_id and g.currency = i.currency
-        and (g.expires_at is null
-          or g.expires_at > p_now + make_interval(days => ops.tenant_setting(i.tenant_id, 'code_expiry_margin_days')::int))
-      order by g.expires_at, g.imported_at, g.id
-      limit i.quantity
-      for update skip locked) f;
+    for attempt in 1..4 loop
+      select array_agg(f.id) into v_ids from (
+        select g.id from shop.gift_codes g
+        where g.product_id = i.product_id and g.nominal = i.nominal and g.status = 'available'
+          and g.tenant_id = i.tenant_id and g.currency = i.currency
+          and (g.expires_at is null
+            or g.expires_at > p_now + make_interval(days => ops.tenant_setting(i.tenant_id, 'code_expiry_margin_days')::int))
+        order by g.expires_at, g.imported_at, g.id
+        limit i.quantity
+        for update skip locked) f;
+      exit when cardinality(v_ids) = i.quantity or p_status <> 'reserved' or attempt = 4
+        or not shop.has_free_codes(i.tenant_id, i.product_id, i.nominal, i.currency, i.quantity, p_now);
+      perform pg_catalog.pg_sleep(0.02);
+    end loop;
     if coalesce(cardinality(v_ids), 0) < i.quantity then
       raise exception 'not_enough_codes' using errcode = 'LV001';
     end if;

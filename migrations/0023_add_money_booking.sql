@@ -5,6 +5,8 @@
 --
 -- true_profit is L-23's: revenue less cost, fees and refunds. A partner's commission stands beside it, not in it.
 --
+-- A code that was delivered and revoked later (a refund, a replacement) keeps its order row and stays a cost: it was bought.
+--
 -- A code whose cost is unknown makes its row's and its order's cost and profit unknown (null): a profit that leaves out a cost would
 -- be wrong and look right.
 
@@ -51,7 +53,7 @@ begin
   from (
     select g.order_item_id, case when count(g.cost_price) = count(*) then sum(g.cost_price) end as cost
     from shop.gift_codes g
-    where g.status = 'sold' and g.order_item_id in (select id from shop.order_items where order_id = p_order_id)
+    where g.status in ('sold', 'revoked') and g.order_item_id in (select id from shop.order_items where order_id = p_order_id)
     group by g.order_item_id) c
   where it.id = c.order_item_id;
 

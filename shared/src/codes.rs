@@ -112,11 +112,21 @@ impl CodeKeys {
         })
     }
 
+    /// The id of the key that seals.
+    pub fn active(&self) -> Option<&str> {
+        self.active.as_deref()
+    }
+
     /// Seals with the active key and a fresh random nonce.
     pub fn seal(&self, code_ref: &CodeRef, code: &str) -> Result<Sealed, CodeError> {
         let mut nonce = [0u8; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| CodeError::NoRandom)?;
         self.seal_with_nonce(code_ref, code, nonce)
+    }
+
+    /// The same code, sealed with the active key instead of the one it was sealed with; for the same code, product and nominal.
+    pub fn reseal(&self, code_ref: &CodeRef, kid: &str, sealed: &str) -> Result<Sealed, CodeError> {
+        self.seal(code_ref, &self.open(code_ref, kid, sealed)?)
     }
 
     fn seal_with_nonce(&self, code_ref: &CodeRef, code: &str, nonce: [u8; NONCE_BYTES]) -> Result<Sealed, CodeError> {
@@ -221,6 +231,27 @@ mod tests {
         }
         assert_eq!(keys.open(&code_ref(), "k1", &sealed.text), Err(CodeError::NotAuthentic));
         assert_eq!(keys.open(&code_ref(), "k3", &sealed.text), Err(CodeError::UnknownKey));
+    }
+
+    #[test]
+    fn a_code_sealed_anew_is_the_same_code_under_the_active_key() {
+        let (one, two) = (STANDARD.encode([7u8; 32]), STANDARD.encode([9u8; 32]));
+        let old = CodeKeys::parse(&format!(r#"{{"k1":"{one}"}}"#), Some("k1")).unwrap();
+        let new = CodeKeys::parse(&format!(r#"{{"k2":"{two}"}}"#), Some("k2")).unwrap();
+        let sealed = old.seal(&code_ref(), "ABCD-1234").unwrap();
+        let again = keys().reseal(&code_ref(), &sealed.kid, &sealed.text).unwrap();
+        assert_eq!((keys().active(), again.kid.as_str()), (Some("k2"), "k2"));
+        assert_eq!(
+            new.open(&code_ref(), "k2", &again.text).unwrap(),
+            "ABCD-1234",
+            "the old key is not needed any more"
+        );
+        let moved = CodeRef {
+            code_id: Uuid::from_u128(3),
+            ..code_ref()
+        };
+        assert_eq!(keys().reseal(&moved, "k1", &sealed.text), Err(CodeError::NotAuthentic));
+        assert_eq!(new.reseal(&code_ref(), "k1", &sealed.text), Err(CodeError::UnknownKey));
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub enum Code {
     PaymentNotFound,
     JobNotFound,
     AlertNotFound,
+    CodeNotFound,
     MethodNotAllowed,
     PriceChanged,
     CurrencyMismatch,
@@ -39,6 +40,7 @@ pub enum Code {
     RefundTooLarge,
     RefundPending,
     RefundNotSupported,
+    CodeAlreadyRevoked,
     BodyTooLarge,
     UnsupportedMediaType,
     IdempotencyKeyReused,
@@ -83,6 +85,7 @@ impl Code {
         Self::PaymentNotFound,
         Self::JobNotFound,
         Self::AlertNotFound,
+        Self::CodeNotFound,
         Self::MethodNotAllowed,
         Self::PriceChanged,
         Self::CurrencyMismatch,
@@ -94,6 +97,7 @@ impl Code {
         Self::RefundTooLarge,
         Self::RefundPending,
         Self::RefundNotSupported,
+        Self::CodeAlreadyRevoked,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::IdempotencyKeyReused,
@@ -127,6 +131,7 @@ impl Code {
             Self::PaymentNotFound => "payment_not_found",
             Self::JobNotFound => "job_not_found",
             Self::AlertNotFound => "alert_not_found",
+            Self::CodeNotFound => "code_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::PriceChanged => "price_changed",
             Self::CurrencyMismatch => "currency_mismatch",
@@ -138,6 +143,7 @@ impl Code {
             Self::RefundTooLarge => "refund_too_large",
             Self::RefundPending => "refund_pending",
             Self::RefundNotSupported => "refund_not_supported",
+            Self::CodeAlreadyRevoked => "code_already_revoked",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
@@ -166,7 +172,8 @@ impl Code {
             | Self::OrderNotFound
             | Self::PaymentNotFound
             | Self::JobNotFound
-            | Self::AlertNotFound => StatusCode::NOT_FOUND,
+            | Self::AlertNotFound
+            | Self::CodeNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::PriceChanged
             | Self::CurrencyMismatch
@@ -177,7 +184,8 @@ impl Code {
             | Self::OrderNotRefundable
             | Self::RefundTooLarge
             | Self::RefundPending
-            | Self::RefundNotSupported => StatusCode::CONFLICT,
+            | Self::RefundNotSupported
+            | Self::CodeAlreadyRevoked => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
@@ -208,6 +216,7 @@ impl Code {
             Self::PaymentNotFound => "No payment is known for this bill yet; the notice was kept.",
             Self::JobNotFound => "There is no job of this name.",
             Self::AlertNotFound => "There is no such alert.",
+            Self::CodeNotFound => "There is no such code.",
             Self::MethodNotAllowed => "This address does not answer to that method; see the Allow header.",
             Self::PriceChanged => "The price has changed; please look at the new one before you order.",
             Self::CurrencyMismatch => "This product is sold in another currency.",
@@ -219,6 +228,7 @@ impl Code {
             Self::RefundTooLarge => "That is more than is left to give back.",
             Self::RefundPending => "All the money of this order is being given back.",
             Self::RefundNotSupported => "The payment contract of this shop knows no refunds; give the money back at the provider.",
+            Self::CodeAlreadyRevoked => "This code is out of circulation already.",
             Self::BodyTooLarge => "The body is larger than this address accepts.",
             Self::UnsupportedMediaType => "This address does not take that content type.",
             Self::IdempotencyKeyReused => "This Idempotency-Key has been used for another request; please use a new one.",
@@ -248,6 +258,7 @@ impl Code {
             | Self::OrderNotFound
             | Self::JobNotFound
             | Self::AlertNotFound
+            | Self::CodeNotFound
             | Self::MethodNotAllowed
             | Self::PriceChanged
             | Self::CurrencyMismatch
@@ -259,6 +270,7 @@ impl Code {
             | Self::RefundTooLarge
             | Self::RefundPending
             | Self::RefundNotSupported
+            | Self::CodeAlreadyRevoked
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::IdempotencyKeyReused
@@ -301,6 +313,7 @@ impl Code {
             | Self::PaymentNotFound
             | Self::JobNotFound
             | Self::AlertNotFound
+            | Self::CodeNotFound
             | Self::MethodNotAllowed
             | Self::PriceChanged
             | Self::CurrencyMismatch
@@ -311,6 +324,7 @@ impl Code {
             | Self::RefundTooLarge
             | Self::RefundPending
             | Self::RefundNotSupported
+            | Self::CodeAlreadyRevoked
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::IdempotencyKeyReused

@@ -17,7 +17,7 @@ mod shop;
 mod sign;
 mod staff;
 
-pub use leaks::{dump, logs};
+pub use leaks::{dump, logs, places};
 pub use own_worker::OwnWorker;
 pub use reply::Reply;
 pub use shop::{Placed, Shop, fresh_code};

@@ -1,11 +1,13 @@
 //! `cargo xtask keys`: what a deployment needs once. Prints; writes nothing to disk.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context, Result, bail};
+use shared::codes::CodeKeys;
 use stack::{
     functions::GATEWAY,
     jwt::{Claims, MAX_DAYS, Signer},
@@ -31,9 +33,24 @@ pub struct Options {
     /// Only the database tokens: to renew them without making new keys
     #[arg(long)]
     tokens_only: bool,
+    /// Only a new key for the gift codes beside those of CODE_KEYS (the variable, not an argument), and the steps of the rotation
+    #[arg(long, conflicts_with = "tokens_only")]
+    rotate_codes: bool,
+    /// The present value of the binding CODE_KEYS, for --rotate-codes
+    #[arg(long, env = "CODE_KEYS", hide_env_values = true, hide = true)]
+    code_keys: Option<String>,
 }
 
+/// The Workers that hold CODE_KEYS.
+const CODE_KEY_HOLDERS: [&str; 3] = ["orders", "jobs", "admin"];
+
 pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
+    if options.rotate_codes {
+        let present = options.code_keys.as_ref();
+        let present = present.context("say what the keys are now: CODE_KEYS='{\"k1\": \"...\"}' cargo xtask keys --rotate-codes")?;
+        print!("{}", rotation(present, keys::random_key())?);
+        return Ok(ExitCode::SUCCESS);
+    }
     let signer = signer(options)?;
     let mut text = String::from("# Database tokens, one per Worker. Run each line and paste the value when wrangler asks.\n");
     for function in build::names(root)?.iter().filter(|name| *name != GATEWAY) {
@@ -47,7 +64,7 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     text += "\n# Random keys, made now and kept nowhere: store them in your password manager. Losing CODE_KEYS loses every unsold code.\n";
     let code_keys = serde_json::json!({ "k1": keys::random_key() }).to_string();
     for (name, value, functions) in [
-        ("CODE_KEYS", code_keys, ["orders", "jobs", "admin"].as_slice()),
+        ("CODE_KEYS", code_keys, CODE_KEY_HOLDERS.as_slice()),
         ("CODE_FINGERPRINT_KEY", keys::random_key(), &["admin"]),
         ("ORDER_TOKEN_KEY", keys::random_key(), &["orders", "jobs"]),
         ("JOBS_SECRET", keys::random_text(), &["jobs", "cardlink", "admin"]),
@@ -56,9 +73,36 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
             text += &secret(name, function, &value);
         }
     }
-    text += "\n# A variable of lonieve-admin: the key of CODE_KEYS that new codes are sealed with\nCODE_ACTIVE_KID=k1\n";
+    text += "\n# A variable of lonieve-admin and lonieve-jobs: the key of CODE_KEYS that codes are sealed with\nCODE_ACTIVE_KID=k1\n";
     print!("{text}");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The steps from the present keys to `new` alone; docs/operations.md says the same in words.
+fn rotation(present: &str, new: String) -> Result<String> {
+    // Without the parser's own words: they may quote the key.
+    let Ok(mut all) = serde_json::from_str::<BTreeMap<String, String>>(present) else {
+        bail!("CODE_KEYS is not {{\"kid\": \"<base64 of 32 bytes>\"}}")
+    };
+    let number = |kid: &String| kid.strip_prefix('k').and_then(|number| number.parse::<u32>().ok());
+    // The next number, also where keys of other names stand beside.
+    let kid = format!("k{}", all.keys().filter_map(number).max().unwrap_or(0) + 1);
+    all.insert(kid.clone(), new.clone());
+    let (all, alone) = (serde_json::json!(all).to_string(), serde_json::json!({ &kid: new }).to_string());
+    // As the Workers will read it.
+    CodeKeys::parse(&all, Some(&kid)).context("CODE_KEYS is not usable")?;
+    let put = |keys: &str| CODE_KEY_HOLDERS.map(|function| secret("CODE_KEYS", function, keys)).concat();
+    Ok(format!(
+        "# A new key, made now and kept nowhere: store it in your password manager before you go on.\n\
+         # The old ones open every code that is not sealed anew yet: keep them until step 4 is done, and as long as you keep backups.\n\n\
+         # 1. All who read get the new key beside the old ones.\n{}\n\
+         # 2. Seal with it: a variable of lonieve-admin and lonieve-jobs, then deploy the two.\nCODE_ACTIVE_KID={kid}\n\n\
+         # 3. Seal all codes anew: again until it answers \"kid\": \"{kid}\" and \"left\": 0.\n\
+         curl -X POST https://<your-domain>/api/jobs/run/reseal_codes -H 'Authorization: Bearer <JOBS_SECRET>'\n\n\
+         # 4. The new key alone.\n{}",
+        put(&all),
+        put(&alone)
+    ))
 }
 
 /// The command takes the value from standard input, so it lands in no shell history and no process list.
@@ -99,6 +143,37 @@ mod tests {
             kid: None,
             days: 1,
             tokens_only: false,
+            rotate_codes: false,
+            code_keys: None,
+        }
+    }
+
+    #[test]
+    fn a_rotation_adds_the_next_key_and_ends_with_it_alone() {
+        let (old, new) = (keys::random_key(), keys::random_key());
+        let text = rotation(&serde_json::json!({"k1": old, "k9": old, "spare": old}).to_string(), new.clone()).unwrap();
+        let sets: Vec<BTreeMap<String, String>> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        assert_eq!(sets.len(), 6, "three Workers, twice: {text}");
+        for set in &sets[..3] {
+            assert_eq!(set.keys().collect::<Vec<_>>(), ["k1", "k10", "k9", "spare"]);
+            assert_eq!((&set["k1"], &set["k10"]), (&old, &new));
+        }
+        assert!(
+            sets[3..].iter().all(|set| *set == [("k10".to_owned(), new.clone())].into()),
+            "{text}"
+        );
+        assert!(text.contains("\nCODE_ACTIVE_KID=k10\n"), "{text}");
+        for holder in CODE_KEY_HOLDERS {
+            let line = format!("npx wrangler secret put CODE_KEYS --name lonieve-{holder}\n");
+            assert_eq!(text.matches(&line).count(), 2, "{holder}");
+        }
+    }
+
+    #[test]
+    fn a_key_set_that_is_none_is_refused_and_not_repeated() {
+        for wrong in ["", "k1:abc", r#"{"k1": "c2hvcnQ="}"#, r#"["c2VjcmV0"]"#, r#""c2VjcmV0""#] {
+            let error = format!("{:#}", rotation(wrong, keys::random_key()).unwrap_err());
+            assert!(error.contains("CODE_KEYS") && !error.contains("c2"), "{error}");
         }
     }
 

@@ -64,8 +64,10 @@ pub fn of(
     }
     if function == "admin" {
         vars.insert("CODE_KEYS", keys.code_keys_json());
-        vars.insert("CODE_ACTIVE_KID", keys.code_active_kid.clone());
         vars.insert("CODE_FINGERPRINT_KEY", keys.code_fingerprint_key.clone());
+    }
+    if matches!(function, "admin" | "jobs") {
+        vars.insert("CODE_ACTIVE_KID", keys.code_active_kid.clone());
     }
     if function == "jobs" {
         vars.insert("MAIL_PROVIDER", "resend".to_owned());

@@ -16,7 +16,7 @@ pub struct Keys {
     #[serde(default = "random_text")]
     pub jwt_secret: String,
     /// Key id -> base64 of 32 bytes; seals gift codes.
-    #[serde(default = "first_code_key")]
+    #[serde(default = "first_code_keys")]
     pub code_keys: BTreeMap<String, String>,
     #[serde(default = "first_kid")]
     pub code_active_kid: String,
@@ -77,8 +77,9 @@ fn first_kid() -> String {
     "k1".to_owned()
 }
 
-fn first_code_key() -> BTreeMap<String, String> {
-    [(first_kid(), random_key())].into()
+/// Two, as in the middle of a rotation: every Worker then opens codes sealed with either.
+fn first_code_keys() -> BTreeMap<String, String> {
+    [(first_kid(), random_key()), ("k2".to_owned(), random_key())].into()
 }
 
 #[cfg(test)]

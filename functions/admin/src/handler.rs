@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `POST codes/import` | manager | [`crate::import`] |
 //! | `GET codes` | viewer | [`crate::products`] |
+//! | `POST codes/{id}/replace` | manager | [`crate::replace`] |
 //! | `GET products` | viewer | [`crate::products`] |
 //! | `POST products`, `PATCH products/{id}` | manager | [`crate::products`] |
 //! | `GET orders` | viewer | [`crate::orders`] |
@@ -24,7 +25,7 @@ use shared::edge::Incoming;
 use shared::error::{ApiError, Code};
 
 use crate::staff::{Role, Staff};
-use crate::{Config, alerts, import, orders, products, refund};
+use crate::{Config, alerts, import, orders, products, refund, replace};
 
 const MAX_BODY: usize = 64 * 1024;
 
@@ -40,6 +41,7 @@ pub fn body_limit(path: &str) -> usize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action<'a> {
     ImportCodes,
+    ReplaceCode(&'a str),
     Stock,
     Products,
     CreateProduct,
@@ -60,6 +62,8 @@ impl<'a> Action<'a> {
         match (parts.as_slice(), method) {
             (["codes", "import"], "POST") => Ok(Self::ImportCodes),
             (["codes", "import"], _) => Err(ApiError::method_not_allowed("POST")),
+            (["codes", id, "replace"], "POST") => Ok(Self::ReplaceCode(id)),
+            (["codes", _, "replace"], _) => Err(ApiError::method_not_allowed("POST")),
             (["codes"], "GET") => Ok(Self::Stock),
             (["codes"], _) => Err(ApiError::method_not_allowed("GET")),
             (["products"], "GET") => Ok(Self::Products),
@@ -85,6 +89,7 @@ impl<'a> Action<'a> {
         match self {
             Self::Stock | Self::Products | Self::Orders | Self::Alerts => Role::Viewer,
             Self::ImportCodes
+            | Self::ReplaceCode(_)
             | Self::CreateProduct
             | Self::UpdateProduct(_)
             | Self::Resend(_)
@@ -112,6 +117,7 @@ pub async fn handle(config: Config, request: Incoming) -> Result<Response<String
 async fn run(config: &Config, request: &Incoming, staff: &Staff, action: Action<'_>) -> Result<Response<String>, ApiError> {
     match action {
         Action::ImportCodes => import::codes(config, request, staff).await,
+        Action::ReplaceCode(id) => replace::code(config, request, staff, id).await,
         Action::Stock => products::stock(request, staff).await,
         Action::Products => products::list(request, staff).await,
         Action::CreateProduct => products::create(request, staff).await,
@@ -134,6 +140,7 @@ mod tests {
         for (method, path, action) in [
             (Method::POST, "/api/admin/codes/import", Action::ImportCodes),
             (Method::GET, "/api/admin/codes", Action::Stock),
+            (Method::POST, "/api/admin/codes/1/replace", Action::ReplaceCode("1")),
             (Method::GET, "/api/admin/products", Action::Products),
             (Method::HEAD, "/api/admin/products", Action::Products),
             (Method::POST, "/api/admin/products", Action::CreateProduct),
@@ -158,7 +165,8 @@ mod tests {
             (Method::GET, "/api/admin/orders/1/resolve", Code::MethodNotAllowed),
             (Method::POST, "/api/admin/alerts", Code::MethodNotAllowed),
             (Method::GET, "/api/admin/orders/1/refund", Code::MethodNotAllowed),
-            (Method::POST, "/api/admin/codes/1/replace", Code::NotFound),
+            (Method::GET, "/api/admin/codes/1/replace", Code::MethodNotAllowed),
+            (Method::POST, "/api/admin/codes/1/revoke", Code::NotFound),
             (Method::POST, "/api/admin/outbox/1/replay", Code::NotFound),
             (Method::GET, "/api/admin/reports/revenue", Code::NotFound),
             (Method::GET, "/api/admin", Code::NotFound),

@@ -11,6 +11,7 @@ mod orders;
 mod products;
 mod read;
 mod refund;
+mod replace;
 mod sheet;
 mod staff;
 mod upload;

@@ -14,7 +14,7 @@ use shared::edge::{self, Incoming};
 use shared::error::{ApiError, Code};
 use shared::postgrest::Rpc;
 
-use crate::{Config, bills, expiry, metrics, outbox, refunds};
+use crate::{Config, bills, digest, expiry, metrics, outbox, refunds, reseal};
 
 pub const MAX_BODY: usize = 4 * 1024;
 /// Orders one run looks at.
@@ -42,6 +42,8 @@ pub struct Report {
     pub refunds: Option<refunds::Report>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<metrics::Report>,
+    pub resealed: Option<reseal::Report>,
+    pub ledger: Option<digest::Report>,
 }
 
 /// Answer of `api.fulfil_waiting`: orders delivered now, and orders still without codes.
@@ -95,6 +97,14 @@ pub async fn handle(config: Config, request: Incoming) -> Result<Response<String
             waiting: Some(fulfil_waiting(&config, now).await?),
             ..Report::default()
         },
+        "reseal_codes" => Report {
+            resealed: Some(reseal::run(&config, now).await?),
+            ..Report::default()
+        },
+        "ledger_digest" => Report {
+            ledger: Some(digest::run(&config, now).await?),
+            ..Report::default()
+        },
         _ => return Err(Code::JobNotFound.into()),
     };
     edge::json(StatusCode::OK, &Answer { job: name, report })
@@ -114,7 +124,7 @@ pub async fn tick(config: Config, now: Now) -> Result<Report, ApiError> {
         outbox: Some(outbox?),
         refunds: Some(refunds?),
         expiry: Some(expiry?),
-        metrics: None,
+        ..Report::default()
     })
 }
 

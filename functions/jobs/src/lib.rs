@@ -1,15 +1,18 @@
 //! Worker `jobs`: everything that happens without a shopper waiting for it.
 //!
-//! In scope: sending what the outbox holds, giving money back, ending reservations that were never paid, delivering orders that waited for
-//! codes, counting. It is the only Worker that talks to mail and other outgoing services. Out of scope: deciding what is due; SQL functions do that.
+//! In scope: sending what the outbox holds, giving money back, ending reservations that were never paid, delivering orders that waited
+//! for codes, sealing codes anew when their key is replaced, watching the ledger, counting. It is the only Worker that talks to mail and
+//! other outgoing services. Out of scope: deciding what is due; SQL functions do that.
 
 mod bills;
+mod digest;
 mod expiry;
 mod handler;
 mod mail;
 mod metrics;
 mod outbox;
 mod refunds;
+mod reseal;
 
 use http::Response;
 use shared::cardlink::client::Client;
@@ -36,12 +39,12 @@ pub struct Config {
 
 impl Config {
     fn from_bindings(bindings: &Bindings) -> Result<Self, BindingError> {
+        let kid = bindings.required("CODE_ACTIVE_KID")?;
+        let code_keys = "{\"kid\": \"<base64 of 32 bytes>\"} with the kid CODE_ACTIVE_KID names";
         Ok(Self {
             db: bindings.db()?,
             jobs_secret: bindings.secret("JOBS_SECRET")?,
-            code_keys: bindings.parsed("CODE_KEYS", "{\"kid\": \"<base64 of 32 bytes>\"}", |json| {
-                CodeKeys::parse(json, None).ok()
-            })?,
+            code_keys: bindings.parsed("CODE_KEYS", code_keys, |json| CodeKeys::parse(json, Some(&kid)).ok())?,
             token_key: bindings.parsed("ORDER_TOKEN_KEY", "base64 of at least 32 bytes", OrderTokenKey::parse)?,
             cardlink: Client::from_bindings(bindings)?,
             mail: mail::Sender::from_bindings(bindings)?,

@@ -1,6 +1,7 @@
 // The landing form and the staff's desk. What needs a function that does not exist yet is skipped as long as its route answers 404.
 import assert from 'node:assert/strict';
 import { sound, visitor } from '../src/browser.mjs';
+import { AXE, inspect } from '../src/sound.mjs';
 import { choose, order, payPage } from '../src/steps.mjs';
 
 const desk = async (page, { shop }, token, view = '') => {
@@ -112,6 +113,43 @@ export const staff = {
     await buyer.getByRole('heading', { name: 'Moonreel Cinema Pass' }).waitFor();
     sound(page);
     sound(buyer, 404);
+    Object.assign(facts, { orderId });
+  },
+
+  async a_bad_code_is_replaced_at_the_desk({ browser, stack, facts, skip }) {
+    if (!await stack.has('GET', '/api/admin/orders')) skip('GET /api/admin/orders answers 404: the function admin does not exist yet');
+    const buyer = await visitor(browser);
+    const email = stack.someone('replace');
+    await buyer.goto(stack.shop);
+    await choose(buyer);
+    const { orderId } = await order(buyer, { email });
+    await payPage(buyer);
+    await buyer.getByRole('heading', { name: /Your order is complete/ }).waitFor();
+    await stack.mails(email);
+
+    const page = await visitor(browser);
+    await page.context().addInitScript(AXE);
+    await desk(page, stack, stack.info.admin_token, 'Orders');
+    await page.getByLabel('E-mail contains').fill(email);
+    await page.getByRole('button', { name: 'Show', exact: true }).click();
+    // With the keyboard alone, and once given up first.
+    const open = page.getByRole('button', { name: `Replace a code of ${email}` });
+    const dialog = page.getByRole('dialog', { name: 'Replace a code' });
+    await open.focus();
+    await page.keyboard.press('Enter');
+    await dialog.getByText(`mailed to ${email}`).waitFor();
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'detached' });
+    await open.focus();
+    await page.keyboard.press('Enter');
+    await inspect(page, 'staff-replace');
+    await dialog.getByLabel('Reason').focus();
+    await page.keyboard.type('The store refuses it.');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await page.getByText(/The code …\S+ is replaced by …\S+\./).waitFor();
+    await stack.mails(email, 2);
+    sound(page);
     Object.assign(facts, { orderId });
   },
 

@@ -254,6 +254,7 @@ pub async fn works(db: &Client) {
 
     given_back(&caller, &paid).await;
     others(&caller).await;
+    care(&caller, product, &paid).await;
 
     let all = db
         .query("select proname::text from pg_proc where pronamespace = 'api'::regnamespace", &[])
@@ -277,6 +278,60 @@ async fn given_back(caller: &Caller<'_>, order: &str) {
     caller.outcome("edge_jobs", "finish_refund", p, "partially_refunded").await;
     let folded = caller.outcome("edge_jobs", "fold_counters", json!({}), "ok").await;
     assert_eq!((&folded["purchase_rows"], &folded["left"]), (&json!(1), &json!(0)), "{folded}");
+}
+
+/// A bad code is replaced, all are sealed anew, and the ledger's day is closed and checked.
+async fn care(caller: &Caller<'_>, product: Uuid, paid: &str) {
+    caller
+        .outcome("authenticated", "import_codes", json!({"rows": [code(4, product)]}), "ok")
+        .await;
+    let order = caller
+        .outcome("edge_orders", "get_order", json!({"order_id": paid, "viewer": "buyer"}), "ok")
+        .await;
+    let bad = json!({"code_id": order["order"]["codes"][0]["id"], "reason": "The buyer's shop refuses it."});
+    let replaced = caller.outcome("authenticated", "replace_code", bad.clone(), "ok").await;
+    assert_eq!(
+        (&replaced["code"]["status"], &replaced["replacement"]["last4"]),
+        (&json!("revoked"), &json!("0004")),
+        "{replaced}"
+    );
+    assert_eq!(caller.outcome("authenticated", "replace_code", bad, "ok").await, replaced);
+
+    let batch = caller.call("edge_jobs", "codes_to_reseal", json!({"kid": "k2", "limit": 3})).await;
+    let mut rows: Vec<Value> = batch["codes"].as_array().unwrap().clone();
+    assert_eq!(rows.len(), 3);
+    for row in &mut rows {
+        *row = json!({"id": row["id"], "was": row["sealed"], "sealed": "B".repeat(60)});
+    }
+    rows[1]["was"] = json!("C".repeat(60));
+    rows[2]["sealed"] = Value::Null;
+    let stored = caller
+        .outcome("edge_jobs", "reseal_codes", json!({"kid": "k2", "rows": rows}), "ok")
+        .await;
+    let counts = ["resealed", "changed", "unreadable"].map(|name| stored[name].as_i64());
+    assert_eq!(counts, [Some(1); 3], "{stored}");
+
+    let tomorrow: String = caller
+        .db
+        .query_one("select to_json(now() + interval '1 day 1 hour') #>> '{}'", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let mut outcomes = Vec::new();
+    for _ in 0..50 {
+        let closed = caller.call("edge_jobs", "close_ledger_days", json!({"now": tomorrow})).await;
+        outcomes.push(closed["outcome"].as_str().unwrap().to_owned());
+        match closed["outcome"].as_str() {
+            Some("nothing_due") => break,
+            // Another test's transaction on the same server.
+            Some("settling") => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+            _ => {}
+        }
+    }
+    outcomes.dedup();
+    assert_eq!(outcomes, ["settling", "closed", "nothing_due"]);
+    let checked = caller.outcome("edge_jobs", "check_ledger", json!({}), "ok").await;
+    assert_eq!((&checked["faults"], &checked["done"]), (&json!(0), &json!(true)), "{checked}");
 }
 
 /// What is no part of a sale runs too: early notices and reversals, the forms of the landing pages, and the

@@ -35,6 +35,7 @@ const CASES: &[&str] = &[
     "the_landing_form_works_without_script",
     "the_copilot_names_the_revenue_that_was_paid",
     "staff_import_codes_and_look_after_orders",
+    "a_bad_code_is_replaced_at_the_desk",
     "an_order_under_review_is_resolved_at_the_desk",
     "a_viewer_is_told_what_only_managers_may_do",
     "an_ended_access_leads_back_to_the_sign_in",

@@ -24,6 +24,7 @@ pub async fn check(case: &str, facts: &Value) {
         "the_landing_form_leaves_a_lead" => lead(&db, facts).await,
         "the_landing_form_works_without_script" => assert_eq!(leads(&db, facts).await.len(), 1),
         "the_copilot_names_the_revenue_that_was_paid" => revenue(&db, facts).await,
+        "a_bad_code_is_replaced_at_the_desk" => replaced(&db, facts).await,
         "an_order_under_review_is_resolved_at_the_desk" => resolved(&db, facts).await,
         _ => {}
     }
@@ -145,6 +146,15 @@ async fn nobody(db: &Client, facts: &Value) {
         row(db, sql, order_id(facts)).await,
         json!({"session_id": null, "visitor_id": null, "utm_source": null})
     );
+}
+
+/// One code is dead and one is sold, and the audit says why.
+async fn replaced(db: &Client, facts: &Value) {
+    let sql = "select string_agg(g.status, ' ' order by g.status) as codes, max(a.details ->> 'note') as note, count(distinct a.id)::int as audits \
+               from shop.gift_codes g join shop.order_items it on it.id = g.order_item_id \
+               left join ops.audit_log a on a.subject = 'code:' || g.id where it.order_id = $1";
+    let expected = json!({"codes": "revoked sold", "note": "The store refuses it.", "audits": 1});
+    assert_eq!(row(db, sql, order_id(facts)).await, expected);
 }
 
 async fn resolved(db: &Client, facts: &Value) {

@@ -100,6 +100,11 @@ pub const GRANTS: &[(&str, &[&str])] = &[
     ("begin_refund", &["edge_jobs"]),
     ("finish_refund", &["edge_jobs"]),
     ("fold_counters", &["edge_jobs"]),
+    ("replace_code", &["authenticated"]),
+    ("codes_to_reseal", &["edge_jobs"]),
+    ("reseal_codes", &["edge_jobs"]),
+    ("close_ledger_days", &["edge_jobs"]),
+    ("check_ledger", &["edge_jobs"]),
 ];
 
 /// Functions with the named parameters of the source documents, or none; all others take one `p jsonb`.

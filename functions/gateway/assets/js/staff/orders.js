@@ -1,4 +1,4 @@
-// Orders: filters, one page after the other, mailing codes again, deciding on orders under review, and giving money back.
+// Orders: filters, one page after the other, mailing codes again, replacing bad ones, deciding on orders under review, giving money back.
 import { busy, h, notice } from '../dom.js';
 import { dateTime, face, money } from '../money.js';
 import { badge, empty, field, fill, input, select, table, words } from './parts.js';
@@ -39,6 +39,41 @@ const decide = (order, decided) => {
   dialog.showModal();
 };
 
+const inHand = (order) => (order.items ?? []).flatMap((item) => (item.codes ?? [])
+  .filter((code) => ['sold', 'reserved'].includes(code.status))
+  .map((code) => [code.id, `${item.productName}, ${face(item.nominal, order.currency)}: …${code.last4}`]));
+
+/** Taking a code out of circulation is final: which one and why is asked for in a dialog. */
+const replace = (order, replaced) => {
+  const problem = h('div');
+  const reason = h('textarea', { class: 'input', id: 'reason', name: 'reason', required: true, maxlength: 500 });
+  const button = h('button', { class: 'button' }, 'Replace');
+  const form = h('form', { class: 'fields' },
+    h('h2', { id: 'replace' }, 'Replace a code'),
+    h('p', { class: 'soft' }, order.fulfilment === 'delivered'
+      ? `The code is taken out of circulation for good. Another one is mailed to ${order.recipientEmail ?? order.email}; the cost of both stays with the order.`
+      : 'The code is taken out of circulation for good, and another one is reserved for this order.'),
+    field('Code', select('code', inHand(order))),
+    field('Reason (not the code itself)', reason), problem,
+    h('div', { class: 'actions' }, button, h('button', { class: 'button quiet', type: 'button', onclick: () => dialog.close() }, 'Cancel')));
+  const dialog = h('dialog', { 'aria-labelledby': 'replace' }, form);
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    busy(button, async () => {
+      try {
+        const { code, replacement } = await call('POST', `/api/admin/codes/${new FormData(form).get('code')}/replace`, { body: { reason: reason.value.trim() } });
+        dialog.close();
+        replaced(code, replacement);
+      } catch (error) {
+        notice(problem, 'bad', h('p', {}, error.message));
+      }
+    });
+  });
+  dialog.addEventListener('close', () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+};
+
 export const orders = () => {
   const problem = h('div');
   const list = h('div', { class: 'results' });
@@ -63,7 +98,9 @@ export const orders = () => {
     const send = order.fulfilment === 'delivered' && h('button', { class: 'button quiet slim', type: 'button', 'aria-label': `Resend the codes of ${order.email}`, onclick: (event) => resend(order, event.currentTarget) }, 'Resend');
     const resolve = order.status === 'manual_review' && h('button', { class: 'button slim', type: 'button', 'aria-label': `Resolve the order of ${order.email}`, onclick: () => decide(order, () => { notice(problem, 'good', h('p', {}, 'The order is resolved.')); load(); }) }, 'Resolve');
     const back = refundable(order) && h('button', { class: 'button quiet slim', type: 'button', 'aria-label': `Refund the order of ${order.email}`, onclick: () => refund(order, async (said) => { await load(); notice(problem, 'good', h('p', {}, said)); }) }, 'Refund');
-    return send || resolve || back ? h('div', { class: 'actions' }, [send, resolve, back]) : null;
+    const told = (code, other) => { notice(problem, 'good', h('p', {}, `The code …${code.last4} is replaced by …${other.last4}.`)); load(); };
+    const swap = inHand(order).length > 0 && h('button', { class: 'button quiet slim', type: 'button', 'aria-label': `Replace a code of ${order.email}`, onclick: () => replace(order, told) }, 'Replace a code');
+    return send || resolve || swap || back ? h('div', { class: 'actions' }, [send, resolve, swap, back]) : null;
   };
   const columns = [
     { name: 'Order', kind: 'keep', cell: (o) => [dateTime(o.createdAt), h('small', { title: o.id }, o.id.slice(0, 8))] },
