@@ -16,7 +16,7 @@ pub enum Site {
 }
 
 /// The calls of the path, in its order. Those of expiry are part of it: it finds the money whose notice got lost.
-pub const SITES: [Site; 14] = [
+pub const SITES: [Site; 16] = [
     Site::Rpc("create_order"),
     Site::Route("cardlink.create"),
     Site::Rpc("attach_bill"),
@@ -31,6 +31,8 @@ pub const SITES: [Site; 14] = [
     Site::Rpc("expirable_orders"),
     Site::Rpc("expire_orders"),
     Site::Rpc("fail_order"),
+    Site::Rpc("fulfil_waiting"),
+    Site::Rpc("parked_bills"),
 ];
 
 /// What happens there.
@@ -68,8 +70,8 @@ pub fn rule(site: Site, effect: &Value, times: u64) -> Value {
 fn is_on_the_path(site: Site, cardlink: CardlinkApi) -> bool {
     match site {
         Site::Rpc("find_bill") => cardlink == CardlinkApi::V1,
-        // Called where the bill cannot be made; see the combinations.
-        Site::Rpc("fail_order") => false,
+        // Called where a bill cannot be made, or by a tick; see the combinations.
+        Site::Rpc("fail_order" | "fulfil_waiting" | "parked_bills") => false,
         Site::Rpc(_) | Site::Route(_) => true,
     }
 }
