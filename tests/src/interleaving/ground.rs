@@ -21,6 +21,16 @@ pub struct Ground {
 }
 
 impl Ground {
+    /// One for all tests of this program that ask: for those that call nothing that works for all shops at once.
+    pub async fn shared() -> Self {
+        static URL: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();
+        if std::env::var_os("LONIEVE_STACK").is_none() {
+            return Self::new().await; // its server ends with it
+        }
+        let url = URL.get_or_init(async || Self::new().await.url).await;
+        Self::at(url.clone(), None).await
+    }
+
     pub async fn new() -> Self {
         let root = workspace_root().unwrap();
         let (server, cluster) = match std::env::var_os("LONIEVE_STACK") {
@@ -32,6 +42,10 @@ impl Ground {
         };
         let name = format!("t_{}", Uuid::new_v4().simple());
         let url = database::create_scratch(&server, &name, &root.join("migrations")).await.unwrap();
+        Self::at(url, cluster).await
+    }
+
+    async fn at(url: String, cluster: Option<Cluster>) -> Self {
         let admin = database::connect(&url).await.unwrap();
         let roles = "select rolname::text, coalesce(rolconfig, '{}') from pg_catalog.pg_roles";
         let limits = admin.query(roles, &[]).await.unwrap();

@@ -16,6 +16,7 @@ mod jobs;
 pub mod plan;
 pub mod run;
 mod story;
+pub mod till;
 pub mod world;
 
 pub use check::{PROMISES, Verdict};
