@@ -463,7 +463,7 @@ mod tests {
 
     #[test]
     fn the_list_of_codes_is_complete() {
-        let unique: std::collections::BTreeSet<_> = Code::ALL.into_iter().collect();
+        let unique: std::collections::BTreeSet<_> = Code::ALL.iter().collect();
         assert_eq!(unique.len(), Code::ALL.len());
         // The last variant's index: a variant missing from ALL makes these differ.
         assert_eq!(Code::ProviderTimeout as usize + 1, Code::ALL.len());
