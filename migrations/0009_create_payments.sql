@@ -49,6 +49,7 @@ create table shop.transaction_fees (
   fee_type text not null constraint transaction_fees_fee_type_known check (fee_type in ('payment_gateway', 'platform', 'currency_conversion')),
   fee_amount numeric(12,2) not null constraint transaction_fees_fee_amount_not_negative check (fee_amount >= 0),
   fee_percentage numeric(5,2) constraint transaction_fees_fee_percentage_percent check (fee_percentage between 0 and 100),
+  fee_fixed numeric(12,2) constraint transaction_fees_fee_fixed_not_negative check (fee_fixed >= 0),
   currency text not null default 'USD' constraint transaction_fees_currency_iso check (currency ~ '^[A-Z]{3}$'),
   created_at timestamptz not null default now()
 );
@@ -57,6 +58,7 @@ create index transaction_fees_order on shop.transaction_fees (order_id);
 -- Also what makes "booked once" a fact of the database and not of the code.
 create unique index transaction_fees_once_per_payment on shop.transaction_fees (payment_id, fee_type);
 comment on table shop.transaction_fees is 'What a payment cost us. Append-only.';
+comment on column shop.transaction_fees.fee_fixed is 'The part of a gateway fee that does not depend on the amount, as it was then: with fee_percentage the row can be worked out again.';
 
 create table shop.refunds (
   id uuid constraint refunds_pkey primary key default gen_random_uuid(),
