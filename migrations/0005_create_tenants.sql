@@ -20,7 +20,13 @@ language sql immutable set search_path = '' as $$
     'max_unpaid_share', 50,          -- percent of a nominal's stock that may be reserved and unpaid
     'code_expiry_margin_days', 7,    -- a code that expires sooner than this is not sold
     'fee_percent', 2.9,              -- the payment provider's fee: percent of the amount ...
-    'fee_fixed', 0.30                -- ... plus this much per payment
+    'fee_fixed', 0.30,               -- ... plus this much per payment
+    'poll_first_s', 120,             -- an unpaid bill is asked about this long after the order ...
+    'poll_growth', 3,                -- ... and then each time this many times later: 2, 6, 18, 54 minutes
+    'pending_alert_s', 7200,         -- an order that is pending for longer is an alert (L-120)
+    'low_stock_below', 10,           -- fewer free codes of a face value on offer are an alert (L-19) ...
+    'low_stock_days', 7,             -- ... and so is stock for fewer days ...
+    'sales_rate_days', 14            -- ... at the rate of this many last days
   )
 $$;
 comment on function ops.setting_defaults() is 'Every setting a tenant can override in shop.tenants.settings, with its default. All are numbers.';
@@ -33,6 +39,9 @@ language sql immutable set search_path = '' as $$
       where ops.setting_defaults() ? s.key
         and case when jsonb_typeof(s.value) <> 'number' then true
                  when s.key = 'bill_ttl_s' then (s.value #>> '{}')::numeric not between 300 and 604800
+                 when s.key = 'poll_first_s' then (s.value #>> '{}')::numeric not between 60 and 86400
+                 when s.key = 'poll_growth' then (s.value #>> '{}')::numeric not between 1.5 and 100
+                 when s.key = 'sales_rate_days' then (s.value #>> '{}')::numeric not between 1 and 365
                  when s.key in ('max_unpaid_share', 'fee_percent') then (s.value #>> '{}')::numeric not between 0 and 100
                  else (s.value #>> '{}')::numeric not between 0 and 1000000 end)
     and not exists (

@@ -27,6 +27,8 @@ create table shop.payments (
   processed_at timestamptz,
   idempotency_key text constraint payments_idempotency_key_key unique,
   cardlink_response jsonb,
+  next_look_at timestamptz,
+  looked_at timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint payments_paid_is_processed check (status not in ('paid', 'refunded', 'chargeback') or processed_at is not null)
@@ -34,8 +36,11 @@ create table shop.payments (
 alter table shop.payments enable row level security;
 create index idx_payments_order on shop.payments (order_id);
 create index idx_payments_status on shop.payments (status, created_at);
+create index payments_to_look_at on shop.payments (next_look_at) where next_look_at is not null;
 create trigger payments_touch before update on shop.payments for each row execute function ops.touch_updated_at();
 comment on table shop.payments is 'One bill at the payment provider.';
+comment on column shop.payments.next_look_at is 'When the provider is asked about the bill next, in case its notice is lost; null where there is nothing to ask about (any more).';
+comment on column shop.payments.looked_at is 'When a job last took the bill to ask about it.';
 comment on column shop.payments.bill_id is 'The provider''s id; null until its answer is attached.';
 comment on column shop.payments.processed_at is 'When the provider''s final word was booked.';
 comment on column shop.payments.received_amount is 'What the provider says was paid; null where it named no readable amount.';

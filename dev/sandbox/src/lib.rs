@@ -23,6 +23,7 @@ mod pay_v1;
 mod payments;
 mod postback;
 mod provider;
+mod search;
 mod signature;
 pub mod turnstile;
 mod webhook;
@@ -38,11 +39,12 @@ use hyper_util::rt::TokioExecutor;
 use crate::faults::{Faults, Targets};
 
 /// Names of the routes that fault rules and `GET /calls?route=` know.
-pub const ROUTES: [&str; 7] = [
+pub const ROUTES: [&str; 8] = [
     "cardlink.create",
     "cardlink.status",
     "cardlink.payments",
     "cardlink.payment",
+    "cardlink.search",
     cardlink::WEBHOOK,
     "mail.send",
     "turnstile.verify",
@@ -140,6 +142,11 @@ fn router(app: Shared) -> Router {
             "/cardlink/v1/payment/status",
             get(cardlink_v1::payment).layer(recorded("cardlink.payment")),
         )
+        .route("/cardlink/v1/bill/search", get(search::bills).layer(recorded("cardlink.search")))
+        .route(
+            "/cardlink/v1/payment/search",
+            get(search::payments).layer(recorded("cardlink.search")),
+        )
         .route("/mail/emails", post(mail::send).layer(recorded("mail.send")))
         .route(
             "/turnstile/v0/siteverify",
@@ -150,6 +157,7 @@ fn router(app: Shared) -> Router {
         .route("/", get(pages::index))
         .route("/health", get(pages::health))
         .route("/bills", get(pages::bills))
+        .route("/bills/{bill_id}/lie", axum::routing::put(search::lie))
         .route("/mailbox", get(mailbox::list))
         .route("/calls", get(calls::list).delete(calls::clear))
         .with_state(app.clone())

@@ -52,7 +52,7 @@ pub fn of(
     if calls_cardlink || function == "cardlink" {
         vars.insert("CARDLINK_API", addresses.cardlink.name().to_owned());
     }
-    if function == "orders" && addresses.cardlink == CardlinkApi::V1 {
+    if matches!(function, "orders" | "jobs") && addresses.cardlink == CardlinkApi::V1 {
         vars.insert("CARDLINK_SHOP_ID", SHOP_ID.to_owned());
     }
     if matches!(function, "jobs" | "cardlink" | "admin") {

@@ -4,3 +4,5 @@
 #![expect(clippy::unwrap_used, reason = "a test: a failed step is a failed test")]
 
 mod money;
+mod schedule;
+mod support;
