@@ -34,6 +34,9 @@ declare
   v_to integer;
   v_values integer[] := '{}';
 begin
+  if p_field is null then
+    return null;
+  end if;
   foreach v_part in array string_to_array(p_field, ',') loop
     m := regexp_match(v_part, '^(?:(\*)|([0-9]{1,2})(?:-([0-9]{1,2}))?)(?:/([0-9]{1,2}))?$');
     if m is null or m[4]::integer = 0 then
@@ -75,7 +78,7 @@ begin
     v_day := v_start + i;
     v_in_days := extract(day from v_day)::integer = any (v_days);
     v_in_weekdays := extract(dow from v_day)::integer = any (v_weekdays) or (extract(dow from v_day) = 0 and 7 = any (v_weekdays));
-    if extract(month from v_day)::integer = any (v_months) and case when v_either then v_in_days or v_in_weekdays else v_in_days and v_in_weekdays end then
+    if extract(month from v_day)::integer = any (v_months) and ((v_in_days and v_in_weekdays) or (v_either and (v_in_days or v_in_weekdays))) then
       select min(t.at) into v_next
       from unnest(v_hours) h, unnest(v_minutes) m, lateral (select (v_day + make_time(h, m, 0)) at time zone 'UTC' as at) t
       where t.at > p_after;

@@ -26,7 +26,7 @@ language sql stable set search_path = '' as $$
   select min(t.at)
   from (select ops.tenant_setting(o.tenant_id, 'poll_first_s')::double precision as first, ops.tenant_setting(o.tenant_id, 'poll_growth')::double precision as growth) s,
     lateral (
-      select y.created_at + make_interval(secs => s.first * power(s.growth, n)) as at
+      select y.created_at + make_interval(secs => least(s.first * power(s.growth, n), 1e9)) as at
       from generate_series(0, 30) n
       where s.first * power(s.growth, n) < extract(epoch from o.expires_at - y.created_at)
       union all

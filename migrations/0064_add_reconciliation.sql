@@ -101,7 +101,7 @@ language sql stable set search_path = '' as $$
       ((p_now - interval '2 hours') at time zone t.time_zone)::date - 1 as last
     from shop.tenants t where t.status = 'active')
   select n.id, d.day, d.day::timestamp at time zone n.time_zone, (d.day + 1)::timestamp at time zone n.time_zone
-  from newest n, lateral (select n.last - b as day from generate_series(0, 6) b) d
+  from newest n cross join lateral (select n.last - b as day from generate_series(0, 6) b) d
     left join ops.reconciliation_reports r on r.tenant_id = n.id and r.day = d.day
   where d.day >= n.opened
     and (r.id is null or r.status = 'running'

@@ -4,6 +4,8 @@
 use lonieve_tests::{Placed, Shop};
 use serde_json::json;
 
+use crate::support::turn;
+
 /// Settles a bill as the webhook would.
 async fn settle(shop: &Shop, order: &Placed, status: &str, amount: &str) {
     let p = json!({"source": "cardlink", "provider_api": "v1", "bill_id": order.bill_id, "status": status, "raw_status": status, "amount": "37.50",
@@ -86,6 +88,7 @@ async fn shop_of_all_states() -> (Shop, Vec<(&'static str, Placed)>) {
 
 #[tokio::test]
 async fn sound_money_has_no_faults_and_each_fault_has_its_name() {
+    let _turn = turn().await;
     let (mut shop, orders) = shop_of_all_states().await;
     let mut names: Vec<(String, &str)> = Vec::new();
     for (name, order) in &orders {

@@ -16,6 +16,7 @@ pub async fn turn() -> Turn {
         // Bills and mails of tests before would use up this one's runs.
         db.batch_execute(
             "update ops.scheduled_jobs set enabled = false, next_run_at = null, lock_token = null, locked_until = null, passed_over = 0, failures = 0; \
+             delete from ops.job_logs; \
              update shop.payments set next_look_at = null; \
              update ops.outbox set status = 'cancelled', finished_at = now() where status = 'pending'; \
              update shop.orders set fulfilment = 'none' where fulfilment = 'reserved' and paid_at is null; \
@@ -52,9 +53,9 @@ pub async fn minute(shop: &Shop, offset: &str) -> String {
     shop.db.query_one(sql, &[&offset]).await.unwrap().get(0)
 }
 
-/// The time an order was placed, moved by an interval.
+/// The time an order was placed, to the next millisecond, moved by an interval.
 pub async fn after(shop: &Shop, order: &Placed, offset: &str) -> String {
-    let sql = "select to_char((created_at + $2::text::interval) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') from shop.orders where id = $1";
+    let sql = "select to_char((created_at + interval '1 ms' + $2::text::interval) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') from shop.orders where id = $1";
     shop.db.query_one(sql, &[&order.order_id, &offset]).await.unwrap().get(0)
 }
 
