@@ -10,6 +10,7 @@
 //! | `POST orders/{id}/resend`, `POST orders/{id}/resolve` | manager | [`crate::orders`] |
 //! | `GET alerts` | viewer | [`crate::alerts`] |
 //! | `POST alerts/{id}/resolve` | manager | [`crate::alerts`] |
+//! | `GET jobs` | viewer | [`crate::jobs`] |
 //!
 //! For every route, in this order:
 //! 1. No such route: 404 `not_found`. Another method: 405 with `Allow`. Over the limit: 413 (4 MB for the import, else 64 KB).
@@ -23,7 +24,7 @@ use shared::edge::Incoming;
 use shared::error::{ApiError, Code};
 
 use crate::staff::{Role, Staff};
-use crate::{Config, alerts, import, orders, products};
+use crate::{Config, alerts, import, jobs, orders, products};
 
 const MAX_BODY: usize = 64 * 1024;
 
@@ -48,6 +49,7 @@ enum Action<'a> {
     Resolve(&'a str),
     Alerts,
     ResolveAlert(&'a str),
+    Jobs,
 }
 
 impl<'a> Action<'a> {
@@ -74,13 +76,15 @@ impl<'a> Action<'a> {
             (["alerts"], _) => Err(ApiError::method_not_allowed("GET")),
             (["alerts", id, "resolve"], "POST") => Ok(Self::ResolveAlert(id)),
             (["alerts", _, "resolve"], _) => Err(ApiError::method_not_allowed("POST")),
+            (["jobs"], "GET") => Ok(Self::Jobs),
+            (["jobs"], _) => Err(ApiError::method_not_allowed("GET")),
             _ => Err(Code::NotFound.into()),
         }
     }
 
     fn min_role(self) -> Role {
         match self {
-            Self::Stock | Self::Products | Self::Orders | Self::Alerts => Role::Viewer,
+            Self::Stock | Self::Products | Self::Orders | Self::Alerts | Self::Jobs => Role::Viewer,
             Self::ImportCodes
             | Self::CreateProduct
             | Self::UpdateProduct(_)
@@ -117,6 +121,7 @@ async fn run(config: &Config, request: &Incoming, staff: &Staff, action: Action<
         Action::Resolve(id) => orders::resolve(config, request, staff, id).await,
         Action::Alerts => alerts::list(request, staff).await,
         Action::ResolveAlert(id) => alerts::resolve(staff, id).await,
+        Action::Jobs => jobs::list(staff).await,
     }
 }
 
@@ -138,6 +143,7 @@ mod tests {
             (Method::POST, "/api/admin/orders/1/resolve", Action::Resolve("1")),
             (Method::GET, "/api/admin/alerts", Action::Alerts),
             (Method::POST, "/api/admin/alerts/1/resolve", Action::ResolveAlert("1")),
+            (Method::GET, "/api/admin/jobs", Action::Jobs),
         ] {
             assert_eq!(Action::of(&method, path).unwrap(), action, "{method} {path}");
         }
@@ -151,6 +157,7 @@ mod tests {
             (Method::PUT, "/api/admin/products/1", Code::MethodNotAllowed),
             (Method::GET, "/api/admin/orders/1/resolve", Code::MethodNotAllowed),
             (Method::POST, "/api/admin/alerts", Code::MethodNotAllowed),
+            (Method::POST, "/api/admin/jobs", Code::MethodNotAllowed),
             (Method::POST, "/api/admin/orders/1/refund", Code::NotFound),
             (Method::POST, "/api/admin/codes/1/replace", Code::NotFound),
             (Method::POST, "/api/admin/outbox/1/replay", Code::NotFound),
