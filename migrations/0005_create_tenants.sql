@@ -22,7 +22,13 @@ language sql immutable set search_path = '' as $$
     'fee_percent', 2.9,              -- the payment provider's fee: percent of the amount ...
     'fee_fixed', 0.30,               -- ... plus this much per payment
     'fee_refund_percent', 0,         -- percent of its fee the provider returns with a refund; most keep all of it
-    'refund_revoke_unused', 1        -- 1: asking for a full refund takes codes nobody has seen out of circulation at once; 0: once it is done
+    'refund_revoke_unused', 1,       -- 1: asking for a full refund takes codes nobody has seen out of circulation at once; 0: once it is done
+    'poll_first_s', 120,             -- an unpaid bill is asked about this long after the order ...
+    'poll_growth', 3,                -- ... and then each time this many times later: 2, 6, 18, 54 minutes
+    'pending_alert_s', 7200,         -- an order that is pending for longer is an alert (L-120)
+    'low_stock_below', 10,           -- fewer free codes of a face value on offer are an alert (L-19) ...
+    'low_stock_days', 7,             -- ... and so is stock for fewer days ...
+    'sales_rate_days', 14            -- ... at the rate of this many last days
   )
 $$;
 comment on function ops.setting_defaults() is 'Every setting a tenant can override in shop.tenants.settings, with its default. All are numbers.';
@@ -36,6 +42,9 @@ language sql immutable set search_path = '' as $$
         and case when jsonb_typeof(s.value) <> 'number' then true
                  when s.key = 'bill_ttl_s' then (s.value #>> '{}')::numeric not between 300 and 604800
                  when s.key in ('max_unpaid_share', 'fee_percent', 'fee_refund_percent') then (s.value #>> '{}')::numeric not between 0 and 100
+                 when s.key = 'poll_first_s' then (s.value #>> '{}')::numeric not between 60 and 86400
+                 when s.key = 'poll_growth' then (s.value #>> '{}')::numeric not between 1.5 and 100
+                 when s.key = 'sales_rate_days' then (s.value #>> '{}')::numeric not between 1 and 365
                  else (s.value #>> '{}')::numeric not between 0 and 1000000 end)
     and not exists (
       select from jsonb_each(p_settings) s

@@ -27,6 +27,8 @@ create table shop.payments (
   processed_at timestamptz,
   idempotency_key text constraint payments_idempotency_key_key unique,
   cardlink_response jsonb,
+  next_look_at timestamptz,
+  looked_at timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint payments_paid_is_processed check (status not in ('paid', 'refunded', 'chargeback') or processed_at is not null)
@@ -34,8 +36,11 @@ create table shop.payments (
 alter table shop.payments enable row level security;
 create index idx_payments_order on shop.payments (order_id);
 create index idx_payments_status on shop.payments (status, created_at);
+create index payments_to_look_at on shop.payments (next_look_at) where next_look_at is not null;
 create trigger payments_touch before update on shop.payments for each row execute function ops.touch_updated_at();
 comment on table shop.payments is 'One bill at the payment provider.';
+comment on column shop.payments.next_look_at is 'When the provider is asked about the bill next, in case its notice is lost; null where there is nothing to ask about (any more).';
+comment on column shop.payments.looked_at is 'When a job last took the bill to ask about it.';
 comment on column shop.payments.bill_id is 'The provider''s id; null until its answer is attached.';
 comment on column shop.payments.processed_at is 'When the provider''s final word was booked.';
 comment on column shop.payments.received_amount is 'What the provider says was paid; null where it named no readable amount.';
@@ -49,6 +54,7 @@ create table shop.transaction_fees (
   fee_type text not null constraint transaction_fees_fee_type_known check (fee_type in ('payment_gateway', 'platform', 'currency_conversion')),
   fee_amount numeric(12,2) not null,
   fee_percentage numeric(5,2) constraint transaction_fees_fee_percentage_percent check (fee_percentage between 0 and 100),
+  fee_fixed numeric(12,2) constraint transaction_fees_fee_fixed_not_negative check (fee_fixed >= 0),
   currency text not null default 'USD' constraint transaction_fees_currency_iso check (currency ~ '^[A-Z]{3}$'),
   reverses uuid constraint transaction_fees_reverses_fkey references shop.transaction_fees (id) on delete restrict,
   created_at timestamptz not null default now(),
@@ -61,6 +67,7 @@ create unique index transaction_fees_once_per_payment on shop.transaction_fees (
 create index transaction_fees_reverses on shop.transaction_fees (reverses) where reverses is not null;
 comment on table shop.transaction_fees is 'What a payment cost us. Append-only: what turns out otherwise is corrected by a row that reverses.';
 comment on column shop.transaction_fees.reverses is 'The fee this row takes back, in whole or in part; its amount is negative then.';
+comment on column shop.transaction_fees.fee_fixed is 'The part of a gateway fee that does not depend on the amount, as it was then: with fee_percentage the row can be worked out again.';
 
 create table shop.refunds (
   id uuid constraint refunds_pkey primary key default gen_random_uuid(),

@@ -28,6 +28,7 @@ create table ops.system_notifications (
 );
 alter table ops.system_notifications enable row level security;
 create unique index system_notifications_one_open on ops.system_notifications (tenant_id, type, subject) where not is_resolved;
+create index system_notifications_subject on ops.system_notifications (subject);
 create index idx_notifications_resolved on ops.system_notifications (tenant_id, is_resolved, created_at);
 comment on table ops.system_notifications is 'Alerts for staff; one open per tenant, type and subject.';
 comment on column ops.system_notifications.subject is 'What it is about, e.g. order:<id>.';

@@ -14,10 +14,10 @@ set local role lonieve_owner;
 
 create function shop.book_gateway_fee(p_payment_id uuid, p_amount numeric, p_now timestamptz) returns void
 language sql set search_path = '' as $$
-  insert into shop.transaction_fees (tenant_id, order_id, payment_id, fee_type, fee_amount, fee_percentage, currency, created_at)
-  select y.tenant_id, y.order_id, y.id, 'payment_gateway', round(p_amount * s.percent * 0.01 + s.fixed, 2), s.percent, y.currency, p_now
+  insert into shop.transaction_fees (tenant_id, order_id, payment_id, fee_type, fee_amount, fee_percentage, fee_fixed, currency, created_at)
+  select y.tenant_id, y.order_id, y.id, 'payment_gateway', round(p_amount * s.percent * 0.01 + s.fixed, 2), s.percent, s.fixed, y.currency, p_now
   from shop.payments y,
-       lateral (select ops.tenant_setting(y.tenant_id, 'fee_percent') as percent, ops.tenant_setting(y.tenant_id, 'fee_fixed') as fixed) s
+       lateral (select round(ops.tenant_setting(y.tenant_id, 'fee_percent'), 2) as percent, round(ops.tenant_setting(y.tenant_id, 'fee_fixed'), 2) as fixed) s
   where y.id = p_payment_id and p_amount is not null
   on conflict (payment_id, fee_type) where reverses is null do nothing
 $$;

@@ -62,7 +62,7 @@ begin
   end if;
   v_open := o.status = 'pending';
   update shop.payments set bill_id = v_bill, payment_url = p ->> 'payment_url', provider_expires_at = ops.try_time(p ->> 'provider_expires_at'),
-    cardlink_response = p -> 'provider_response'
+    cardlink_response = p -> 'provider_response', next_look_at = shop.next_look(o, y, o.created_at)
   where id = y.id;
   update shop.orders set cardlink_bill_id = v_bill, payment_url = p ->> 'payment_url',
     -- The provider's clock starts a moment after ours: its end counts, but never sooner than promised nor later than the grace allows.

@@ -119,15 +119,15 @@ language sql stable set search_path = '' as $$
     from shop.products r, jsonb_array_elements(r.nominals) v
     where r.tenant_id = p_tenant_id
   )
-  select coalesce(o.product_id, c.product_id), coalesce(o.nominal, c.nominal), o.product_id is not null and coalesce(c.available, 0) < 10,
+  select coalesce(o.product_id, c.product_id), coalesce(o.nominal, c.nominal), o.product_id is not null and coalesce(c.available, 0) < ops.tenant_setting(p_tenant_id, 'low_stock_below'),
     jsonb_build_object('nominal', ops.money(coalesce(o.nominal, c.nominal)), 'offered', o.product_id is not null,
       'available', coalesce(c.available, 0), 'expiring', coalesce(c.expiring, 0), 'reserved', coalesce(c.reserved, 0), 'sold', coalesce(c.sold, 0),
-      'revoked', coalesce(c.revoked, 0), 'low_stock', o.product_id is not null and coalesce(c.available, 0) < 10,
+      'revoked', coalesce(c.revoked, 0), 'low_stock', o.product_id is not null and coalesce(c.available, 0) < ops.tenant_setting(p_tenant_id, 'low_stock_below'),
       'last_imported_at', ops.iso(c.last_imported_at))
   from offered o full join counted c on c.product_id = o.product_id and c.nominal = o.nominal
 $$;
 comment on function shop.stock(uuid, timestamptz) is
-  'Codes by state for each face value on offer, and for those that still have codes. available: can be sold now; expiring: free, but too close to their end; low: below ten of a face value on offer (L-19).';
+  'Codes by state for each face value on offer, and for those that still have codes. available: can be sold now; expiring: free, but too close to their end; low: of a face value on offer fewer than the setting low_stock_below (L-19).';
 
 create function api.staff_stock(p jsonb) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$

@@ -1,10 +1,10 @@
--- api.find_bill and api.parked_bills: from a v1 notice to the bill it is about.
+-- api.find_bill: from a v1 notice to the bill it is about.
 --
 -- Called by the cardlink Worker with a notice whose signature is right. Under v1 that proves little: `find_bill` only says which
 -- bill the provider must be asked about. A payment notice names our order (InvId), a refund or chargeback notice names the bill.
 --
 -- A notice of a bill we do not know is parked: one row per kind and reference, in `merchant_ref`, apart from v2's rows, because it cannot
--- be settled from what it says. When its order has got a bill, `parked_bills` hands it to jobs, which asks the provider.
+-- be settled from what it says. When its order has got a bill, api.due_bills hands it to jobs, which asks the provider.
 --
 -- api.settle_payment (0026) takes two more fields, `received` and the statuses of 0050, and closes the parked row of its order.
 --
@@ -45,24 +45,6 @@ end
 $$;
 comment on function api.find_bill(jsonb) is
   'Role: edge_cardlink. p: source, kind (payment, refund, chargeback), ref (InvId, or BillId), raw_status, headers, body, elapsed_ms. {outcome: found, order_id, bill_id}; payment_not_found (the notice is parked).';
-
-create function api.parked_bills(p jsonb) returns jsonb
-language plpgsql stable security definer set search_path = '' as $$
-declare
-  v_now timestamptz := ops.request_time(p);
-begin
-  return jsonb_build_object('orders', coalesce((
-    select jsonb_agg(jsonb_build_object('order_id', f.order_id, 'bill_id', f.bill_id, 'currency', f.currency, 'amount', ops.money(f.amount)) order by f.parked_at)
-    from (
-      -- After a day the provider has given up repeating, and the last look before expiry has been taken.
-      select y.order_id, y.bill_id, y.currency, y.amount, l.created_at as parked_at
-      from ops.webhook_logs l join shop.payments y on y.order_id = ops.try_uuid(l.merchant_ref) and y.bill_id is not null
-      where not l.processed and l.outcome = 'parked' and l.event_type = 'payment.notice' and l.created_at > v_now - interval '1 day'
-      order by l.created_at limit least(greatest(coalesce((p ->> 'limit')::integer, 50), 0), 50)) f), '[]'::jsonb));
-end
-$$;
-comment on function api.parked_bills(jsonb) is
-  'Role: edge_jobs. p: now, limit (at most 50). {orders: [{order_id, bill_id, currency, amount}]}: bills that have become known after a v1 notice about them was parked.';
 
 create function ops.close_parked(p_source text, p_event_type text, p_ref text, p_result jsonb) returns void
 language sql set search_path = '' as $$

@@ -5,6 +5,7 @@
 //!
 //! The crate is pure by default. The feature `edge` adds what names the `worker` crate or sends a request.
 
+pub mod calls;
 pub mod cardlink;
 pub mod client_info;
 pub mod codes;

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use crate::calls::Calls;
+
 /// Largest answer read from an outside company, in bytes.
 const MAX_ANSWER: usize = 256 * 1024;
 
 #[derive(Debug, Clone, Default)]
 pub struct Outgoing {
     client: reqwest::Client,
+    calls: Calls,
 }
 
 /// An answer, whatever its status.
@@ -39,6 +42,11 @@ impl Answer {
 }
 
 impl Outgoing {
+    /// One whose requests are counted there.
+    pub fn counting(calls: Calls) -> Self {
+        Self { calls, ..Self::default() }
+    }
+
     pub async fn post_json(
         &self,
         url: &str,
@@ -51,12 +59,13 @@ impl Outgoing {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Self::send(request.bearer_auth(token), timeout).await
+        self.send(request.bearer_auth(token), timeout).await
     }
 
     /// For a service that takes its secret in the body.
     pub async fn post_json_without_token(&self, url: &str, body: String, timeout: Duration) -> Result<Answer, NoAnswer> {
-        Self::send(self.client.post(url).header("content-type", "application/json").body(body), timeout).await
+        self.send(self.client.post(url).header("content-type", "application/json").body(body), timeout)
+            .await
     }
 
     pub async fn post_form(&self, url: &str, token: &str, form: String, timeout: Duration) -> Result<Answer, NoAnswer> {
@@ -65,14 +74,15 @@ impl Outgoing {
             .post(url)
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form);
-        Self::send(request.bearer_auth(token), timeout).await
+        self.send(request.bearer_auth(token), timeout).await
     }
 
     pub async fn get(&self, url: &str, token: &str, timeout: Duration) -> Result<Answer, NoAnswer> {
-        Self::send(self.client.get(url).bearer_auth(token), timeout).await
+        self.send(self.client.get(url).bearer_auth(token), timeout).await
     }
 
-    async fn send(request: reqwest::RequestBuilder, timeout: Duration) -> Result<Answer, NoAnswer> {
+    async fn send(&self, request: reqwest::RequestBuilder, timeout: Duration) -> Result<Answer, NoAnswer> {
+        self.calls.note();
         let exchange = async {
             let response = request.header("accept", "application/json").send().await?;
             let status = response.status().as_u16();

@@ -11,6 +11,7 @@ use postgrest::Postgrest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::calls::Calls;
 use crate::error::{ApiError, Code};
 use crate::secret::Secret;
 
@@ -69,6 +70,7 @@ pub struct Db {
     client: Postgrest,
     /// The calls carry the token of the person who asks, not the function's own.
     for_caller: bool,
+    calls: Calls,
 }
 
 #[derive(Deserialize)]
@@ -94,7 +96,11 @@ impl Db {
             .schema("api")
             .insert_header("Authorization", format!("Bearer {}", token.expose()))
             .insert_header("apikey", apikey);
-        Some(Self { client, for_caller: false })
+        Some(Self {
+            client,
+            for_caller: false,
+            calls: Calls::default(),
+        })
     }
 
     /// The same database, asked in the name of a member of staff: the rights are those of the token's owner. `None` for a text that
@@ -105,6 +111,7 @@ impl Db {
         sendable.then(|| Self {
             client: self.client.clone().insert_header("Authorization", header),
             for_caller: true,
+            calls: self.calls.clone(),
         })
     }
 
@@ -112,6 +119,11 @@ impl Db {
     pub fn in_tenant(&self, tenant: uuid::Uuid) -> Self {
         let client = self.client.clone().insert_header("X-Tenant", tenant.to_string());
         Self { client, ..self.clone() }
+    }
+
+    /// The same database; its calls are counted there.
+    pub fn counting(self, calls: Calls) -> Self {
+        Self { calls, ..self }
     }
 
     /// Calls `api.<function>(p)`. A deadlock, serialization failure or lock timeout of an idempotent function is tried once more.
@@ -136,6 +148,7 @@ impl Db {
     }
 
     async fn attempt(&self, name: &str, body: String) -> Result<String, Failure> {
+        self.calls.note();
         let request = self.client.rpc(name, body).build();
         let exchange = async {
             let response = request.send().await?;

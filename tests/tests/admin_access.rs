@@ -31,6 +31,7 @@ async fn every_action(shop: &Shop) -> Vec<(Method, String, Value, bool)> {
         read("products"),
         read("orders"),
         read("alerts"),
+        read("jobs"),
         act(
             Method::POST,
             "codes/import".into(),

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::clock;
 use crate::payments::Payment;
+use crate::search::Lie;
 use crate::signature::amount_number;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +88,8 @@ pub struct Bill {
     pub payments: Vec<Payment>,
     /// v1 only: refunds asked for through the API stay in progress until somebody ends them.
     pub slow_refunds: bool,
+    /// What a test has the provider say instead.
+    pub lie: Lie,
     pub(crate) status: Status,
 }
 
@@ -102,10 +105,22 @@ impl Bill {
 
     /// Amount and currency that status answers and webhooks report.
     pub fn reported(&self) -> (Decimal, &str) {
-        match &self.received {
+        let (amount, currency) = match &self.received {
             Some((amount, currency)) => (*amount, currency),
             None => (self.request.amount, &self.request.currency),
-        }
+        };
+        (self.lie.amount.unwrap_or(amount), currency)
+    }
+
+    /// The word for its state, in its contract.
+    pub fn said_status(&self, now: DateTime<Utc>) -> String {
+        let status = self.status(now);
+        let true_word = if self.request.v1.is_some() {
+            status.v1_name()
+        } else {
+            status.name()
+        };
+        self.lie.status.clone().unwrap_or_else(|| true_word.to_owned())
     }
 
     /// Moves the bill where the state allows it.
@@ -124,10 +139,7 @@ impl Bill {
         let (amount, currency) = self.reported();
         Shown {
             bill_id: self.id.clone(),
-            status: match self.request.v1 {
-                Some(_) => self.status(now).v1_name(),
-                None => self.status(now).name(),
-            },
+            status: self.said_status(now),
             amount: amount_number(amount),
             currency: currency.to_owned(),
             order_id: self.request.order_id.clone(),
@@ -142,7 +154,7 @@ impl Bill {
 #[derive(Serialize)]
 pub struct Shown {
     pub bill_id: String,
-    pub status: &'static str,
+    pub status: String,
     pub amount: Box<RawValue>,
     pub currency: String,
     pub order_id: String,
@@ -176,6 +188,7 @@ impl Bills {
             received: None,
             payments: Vec::new(),
             slow_refunds: false,
+            lie: Lie::default(),
             status: Status::Pending,
         };
         self.by_id.insert(id.clone(), bill.clone());

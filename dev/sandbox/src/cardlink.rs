@@ -178,7 +178,10 @@ pub async fn status(
         let body = json!({ "message": "The given data was invalid.", "errors": { "bill_id": ["The bill id is required."] } });
         return (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response();
     };
-    let shown = lock(&app.bills).get(&bill_id).map(|bill| bill.shown(clock::now()));
+    let shown = lock(&app.bills)
+        .get(&bill_id)
+        .filter(|bill| !bill.lie.hidden)
+        .map(|bill| bill.shown(clock::now()));
     match shown {
         Some(shown) => Json(shown).into_response(),
         None => refuse(StatusCode::NOT_FOUND, "Bill not found."),

@@ -1,4 +1,5 @@
 //! Cardlink v1: `POST /cardlink/v1/bill/create`, `GET /cardlink/v1/bill/status?id=`, `/bill/payments?id=`, `/payment/status?id=`.
+//! The lists are in `search.rs`.
 //!
 //! 1. No or another bearer token: 401 `{"message":"Unauthenticated."}`.
 //! 2. create takes a form. Another shop: 403 `{"success":false,"message":"api:error.shop_not_found"}`. A field that is wrong: 422
@@ -147,7 +148,7 @@ struct BillState<'a> {
     id: &'a str,
     order_id: &'a str,
     active: bool,
-    status: &'static str,
+    status: String,
     r#type: &'static str,
     amount: Box<RawValue>,
     currency_in: &'a str,
@@ -156,14 +157,15 @@ struct BillState<'a> {
     success: bool,
 }
 
-fn shown(bill: &Bill) -> Response {
+/// A bill as `bill/status` and `bill/search` show it.
+pub fn state_json(bill: &Bill) -> Option<Box<RawValue>> {
     let status = bill.status(clock::now());
     let (amount, currency) = bill.reported();
     let body = BillState {
         id: &bill.id,
         order_id: &bill.request.order_id,
         active: matches!(status, Status::Pending | Status::Processing | Status::Underpaid | Status::Failed),
-        status: status.v1_name(),
+        status: bill.said_status(clock::now()),
         r#type: "NORMAL",
         // As PHP prints it: 75, 37.5.
         amount: RawValue::from_string(amount.normalize().to_string()).unwrap_or_default(),
@@ -172,7 +174,11 @@ fn shown(bill: &Bill) -> Response {
         ttl: bill.request.lifetime.num_seconds(),
         success: true,
     };
-    Json(body).into_response()
+    RawValue::from_string(serde_json::to_string(&body).ok()?).ok()
+}
+
+fn visible(bill: &&Bill) -> bool {
+    bill.request.v1.is_some() && !bill.lie.hidden
 }
 
 pub async fn status(
@@ -186,8 +192,8 @@ pub async fn status(
         return refusal;
     }
     let bills = lock(&app.bills);
-    match bills.get(&query.id.unwrap_or_default()).filter(|bill| bill.request.v1.is_some()) {
-        Some(bill) => shown(bill),
+    match bills.get(&query.id.unwrap_or_default()).filter(visible) {
+        Some(bill) => Json(state_json(bill)).into_response(),
         None => refuse(StatusCode::NOT_FOUND, "Bill not found."),
     }
 }
@@ -203,7 +209,7 @@ pub async fn payments(
         return refusal;
     }
     let bills = lock(&app.bills);
-    match bills.get(&query.id.unwrap_or_default()).filter(|bill| bill.request.v1.is_some()) {
+    match bills.get(&query.id.unwrap_or_default()).filter(visible) {
         Some(bill) => {
             let data: Vec<Value> = bill.payments.iter().map(|payment| payment.shown(bill, false)).collect();
             let links = json!({ "first": null, "last": null, "prev": null, "next": null });

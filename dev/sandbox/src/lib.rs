@@ -24,6 +24,7 @@ mod payments;
 mod postback;
 mod provider;
 mod refunds;
+mod search;
 mod signature;
 pub mod turnstile;
 mod webhook;
@@ -39,13 +40,14 @@ use hyper_util::rt::TokioExecutor;
 use crate::faults::{Faults, Targets};
 
 /// Names of the routes that fault rules and `GET /calls?route=` know.
-pub const ROUTES: [&str; 9] = [
+pub const ROUTES: &[&str] = &[
     "cardlink.create",
     "cardlink.status",
     "cardlink.payments",
     "cardlink.payment",
     "cardlink.refund",
     "cardlink.refund_status",
+    "cardlink.search",
     cardlink::WEBHOOK,
     "mail.send",
     "turnstile.verify",
@@ -112,7 +114,7 @@ impl App {
             mail: Mutex::default(),
             calls: Mutex::default(),
             turnstile: Mutex::default(),
-            faults: Arc::new(Faults::new(Targets::Routes(&ROUTES))),
+            faults: Arc::new(Faults::new(Targets::Routes(ROUTES))),
             held: Mutex::default(),
             client: Client::builder(TokioExecutor::new()).build(connector),
         }
@@ -159,6 +161,11 @@ fn router(app: Shared) -> Router {
             "/cardlink/v1/refund/search",
             get(refunds::search).layer(recorded("cardlink.refund_status")),
         )
+        .route("/cardlink/v1/bill/search", get(search::bills).layer(recorded("cardlink.search")))
+        .route(
+            "/cardlink/v1/payment/search",
+            get(search::payments).layer(recorded("cardlink.search")),
+        )
         .route("/mail/emails", post(mail::send).layer(recorded("mail.send")))
         .route(
             "/turnstile/v0/siteverify",
@@ -169,6 +176,7 @@ fn router(app: Shared) -> Router {
         .route("/", get(pages::index))
         .route("/health", get(pages::health))
         .route("/bills", get(pages::bills))
+        .route("/bills/{bill_id}/lie", axum::routing::put(search::lie))
         .route("/mailbox", get(mailbox::list))
         .route("/calls", get(calls::list).delete(calls::clear))
         .with_state(app.clone())

@@ -53,7 +53,7 @@ pub fn of(
     if calls_cardlink || matches!(function, "cardlink" | "admin") {
         vars.insert("CARDLINK_API", addresses.cardlink.name().to_owned());
     }
-    if function == "orders" && addresses.cardlink == CardlinkApi::V1 {
+    if matches!(function, "orders" | "jobs") && addresses.cardlink == CardlinkApi::V1 {
         vars.insert("CARDLINK_SHOP_ID", SHOP_ID.to_owned());
     }
     if matches!(function, "jobs" | "cardlink" | "admin") {

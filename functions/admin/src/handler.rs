@@ -12,6 +12,7 @@
 //! | `POST orders/{id}/refund` | manager | [`crate::refund`] |
 //! | `GET alerts` | viewer | [`crate::alerts`] |
 //! | `POST alerts/{id}/resolve` | manager | [`crate::alerts`] |
+//! | `GET jobs` | viewer | [`crate::jobs`] |
 //!
 //! For every route, in this order:
 //! 1. No such route: 404 `not_found`. Another method: 405 with `Allow`. Over the limit: 413 (4 MB for the import, else 64 KB).
@@ -25,7 +26,7 @@ use shared::edge::Incoming;
 use shared::error::{ApiError, Code};
 
 use crate::staff::{Role, Staff};
-use crate::{Config, alerts, import, orders, products, refund, replace};
+use crate::{Config, alerts, import, jobs, orders, products, refund, replace};
 
 const MAX_BODY: usize = 64 * 1024;
 
@@ -52,6 +53,7 @@ enum Action<'a> {
     Refund(&'a str),
     Alerts,
     ResolveAlert(&'a str),
+    Jobs,
 }
 
 impl<'a> Action<'a> {
@@ -81,13 +83,15 @@ impl<'a> Action<'a> {
             (["alerts"], _) => Err(ApiError::method_not_allowed("GET")),
             (["alerts", id, "resolve"], "POST") => Ok(Self::ResolveAlert(id)),
             (["alerts", _, "resolve"], _) => Err(ApiError::method_not_allowed("POST")),
+            (["jobs"], "GET") => Ok(Self::Jobs),
+            (["jobs"], _) => Err(ApiError::method_not_allowed("GET")),
             _ => Err(Code::NotFound.into()),
         }
     }
 
     fn min_role(self) -> Role {
         match self {
-            Self::Stock | Self::Products | Self::Orders | Self::Alerts => Role::Viewer,
+            Self::Stock | Self::Products | Self::Orders | Self::Alerts | Self::Jobs => Role::Viewer,
             Self::ImportCodes
             | Self::ReplaceCode(_)
             | Self::CreateProduct
@@ -128,6 +132,7 @@ async fn run(config: &Config, request: &Incoming, staff: &Staff, action: Action<
         Action::Refund(id) => refund::order(config, request, staff, id).await,
         Action::Alerts => alerts::list(request, staff).await,
         Action::ResolveAlert(id) => alerts::resolve(staff, id).await,
+        Action::Jobs => jobs::list(staff).await,
     }
 }
 
@@ -151,6 +156,7 @@ mod tests {
             (Method::POST, "/api/admin/orders/1/refund", Action::Refund("1")),
             (Method::GET, "/api/admin/alerts", Action::Alerts),
             (Method::POST, "/api/admin/alerts/1/resolve", Action::ResolveAlert("1")),
+            (Method::GET, "/api/admin/jobs", Action::Jobs),
         ] {
             assert_eq!(Action::of(&method, path).unwrap(), action, "{method} {path}");
         }
@@ -167,6 +173,7 @@ mod tests {
             (Method::GET, "/api/admin/orders/1/refund", Code::MethodNotAllowed),
             (Method::GET, "/api/admin/codes/1/replace", Code::MethodNotAllowed),
             (Method::POST, "/api/admin/codes/1/revoke", Code::NotFound),
+            (Method::POST, "/api/admin/jobs", Code::MethodNotAllowed),
             (Method::POST, "/api/admin/outbox/1/replay", Code::NotFound),
             (Method::GET, "/api/admin/reports/revenue", Code::NotFound),
             (Method::GET, "/api/admin", Code::NotFound),

@@ -7,6 +7,7 @@
 mod alerts;
 mod handler;
 mod import;
+mod jobs;
 mod orders;
 mod products;
 mod read;

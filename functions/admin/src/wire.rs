@@ -17,7 +17,7 @@ pub struct Stock {
     pub reserved: u64,
     pub sold: u64,
     pub revoked: u64,
-    /// On offer with fewer than ten codes.
+    /// On offer with fewer codes than the shop's `low_stock_below`.
     pub low_stock: bool,
     pub last_imported_at: Option<String>,
 }

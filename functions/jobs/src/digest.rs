@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use shared::calls::Allowance;
 use shared::edge;
 use shared::error::ApiError;
 use shared::postgrest::Rpc;
@@ -40,6 +41,7 @@ pub struct Report {
     pub faults: u64,
     /// The check came to the end of the ledger; else the next run goes on.
     pub done: bool,
+    pub more: bool,
 }
 
 #[derive(Deserialize)]
@@ -70,16 +72,18 @@ struct Checked {
     done: bool,
 }
 
-pub async fn run(config: &Config, now: Now) -> Result<Report, ApiError> {
+pub async fn run(config: &Config, now: Now, allowance: &Allowance) -> Result<Report, ApiError> {
     let mut report = Report::default();
     // What cannot be closed now must not keep the rest from being checked.
-    let closed = close(config, now, &mut report).await;
-    for _ in 0..CHECKS {
+    // At least one check is left over.
+    let closed = close(config, now, allowance.left().saturating_sub(1).min(CLOSES), &mut report).await;
+    for _ in 0..CHECKS.min(allowance.left()) {
         let checked: Checked = config.db.call(CHECK_LEDGER, &json!({"now": now})).await?;
         report.codes_checked += checked.codes;
         report.days_checked += checked.days;
         report.faults += checked.faults;
         report.done = checked.done;
+        report.more = !checked.done;
         if checked.done {
             break;
         }
@@ -87,8 +91,8 @@ pub async fn run(config: &Config, now: Now) -> Result<Report, ApiError> {
     closed.map(|()| report)
 }
 
-async fn close(config: &Config, now: Now, report: &mut Report) -> Result<(), ApiError> {
-    for attempt in 1..=CLOSES {
+async fn close(config: &Config, now: Now, calls: u32, report: &mut Report) -> Result<(), ApiError> {
+    for attempt in 1..=calls {
         let closing: Closing = config.db.call(CLOSE_LEDGER_DAYS, &json!({"now": now})).await?;
         report.days_closed += closing.days.len();
         report.rows_closed += closing.days.iter().map(|day| day.rows).sum::<u64>();

@@ -11,6 +11,7 @@
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use shared::calls::Allowance;
 use shared::cardlink::client::Unconfirmed;
 use shared::error::ApiError;
 use shared::money::Amount;
@@ -21,10 +22,8 @@ use crate::Config;
 use crate::bills::{self, Bill};
 use crate::handler::Now;
 
-/// Orders looked at in one run.
+/// Orders looked at in one run. As many of their bills are asked about as the run's requests allow.
 const BATCH: u32 = 50;
-/// Bills asked for in one run, all at once: with a settle for some and the two calls around them at most 14 subrequests.
-const POLLS: usize = 6;
 const EXPIRABLE_ORDERS: Rpc = Rpc::idempotent("expirable_orders");
 const EXPIRE_ORDERS: Rpc = Rpc::idempotent("expire_orders");
 
@@ -67,27 +66,26 @@ struct Expired {
     expired: u32,
 }
 
-pub async fn run(config: &Config, now: Now) -> Result<Report, ApiError> {
+pub async fn run(config: &Config, now: Now, allowance: &Allowance) -> Result<Report, ApiError> {
     let due: Expirable = config.db.call(EXPIRABLE_ORDERS, &json!({"now": now, "limit": BATCH})).await?;
     let (mut over, mut unanswered) = (Vec::new(), Vec::new());
     let mut report = Report::default();
-    let with_bill = due.orders.iter().filter_map(Due::bill).take(POLLS);
-    let looks = join_all(with_bill.map(async |bill| {
-        let state = bills::look(config, &bill).await;
-        (bill, state)
-    }))
-    .await;
-    for (bill, state) in looks {
-        match state {
-            Ok(state) if state.status.has_money() => match bills::settle(config, &bill, state, now).await {
-                Ok(()) => report.found_paid += 1,
-                // One order that cannot be settled now must not keep the others from ending.
-                Err(_) => unanswered.push(bill.order_id),
-            },
-            // The provider does not know the bill: nobody can have paid it.
-            Ok(_) | Err(Unconfirmed::NotFound) => over.push(bill.order_id),
-            Err(_) => unanswered.push(bill.order_id),
+    let with_bill: Vec<Bill> = due.orders.iter().filter_map(Due::bill).collect();
+    let mut rest = with_bill.as_slice();
+    while !rest.is_empty() {
+        let batch = rest.len().min(allowance.fits(bills::calls_of_a_look(config), 1) as usize);
+        if batch == 0 {
+            break;
         }
+        let (looked_at, later) = rest.split_at(batch);
+        for look in join_all(looked_at.iter().map(|bill| last_look(config, bill, now))).await {
+            match look {
+                LastLook::Paid => report.found_paid += 1,
+                LastLook::Over(order) => over.push(order),
+                LastLook::Unanswered(order) => unanswered.push(order),
+            }
+        }
+        rest = later;
     }
     // Without a bill nobody could pay: there is nothing to ask.
     over.extend(
@@ -102,4 +100,24 @@ pub async fn run(config: &Config, now: Now) -> Result<Report, ApiError> {
         report.expired = config.db.call::<_, Expired>(EXPIRE_ORDERS, &p).await?.expired;
     }
     Ok(report)
+}
+
+enum LastLook {
+    /// It is settled.
+    Paid,
+    Over(Uuid),
+    /// The provider could not be asked, or what it said not settled: one such order must not keep the others from ending.
+    Unanswered(Uuid),
+}
+
+async fn last_look(config: &Config, bill: &Bill, now: Now) -> LastLook {
+    match bills::look(config, bill).await {
+        Ok(state) if state.status.has_money() => match bills::settle(config, bill, state, now).await {
+            Ok(()) => LastLook::Paid,
+            Err(_) => LastLook::Unanswered(bill.order_id),
+        },
+        // The provider does not know the bill: nobody can have paid it.
+        Ok(_) | Err(Unconfirmed::NotFound) => LastLook::Over(bill.order_id),
+        Err(_) => LastLook::Unanswered(bill.order_id),
+    }
 }

@@ -1,20 +1,23 @@
-//! `POST /api/jobs/run/{name}`, and the cron trigger, which runs `tick`
+//! `POST /api/jobs/run/{name}`: one job, at once, also when it is not due; or `tick`, which is what the cron trigger runs.
 //!
 //! 1. Any other path: 404 `not_found`; any other method: 405 with `Allow`.
 //! 2. No `Authorization: Bearer <JOBS_SECRET>`: 401 `unauthorized`, nothing done.
 //! 3. A name that is no job: 404 `job_not_found`.
 //! 4. 200 with counts of what was done. Database not reached: 503; what was begun goes on at the next run.
+//!
+//! The jobs and their functions stand in [`run_job`]; when each runs by itself is a row of `ops.scheduled_jobs`.
 
 use chrono::{DateTime, Utc};
 use http::{Method, Response, StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
+use shared::calls::Allowance;
 use shared::client_info;
 use shared::edge::{self, Incoming};
 use shared::error::{ApiError, Code};
 use shared::postgrest::Rpc;
 
-use crate::{Config, bills, digest, expiry, metrics, outbox, refunds, reseal};
+use crate::{Config, bills, digest, expiry, metrics, outbox, reconcile, refunds, reseal, schedule};
 
 pub const MAX_BODY: usize = 4 * 1024;
 /// Orders one run looks at.
@@ -22,42 +25,65 @@ const BATCH: u32 = 50;
 /// Calls of `fulfil_waiting` in one run; each delivers up to [`BATCH`] orders.
 const FULFIL_ROUNDS: u32 = 4;
 const FULFIL_WAITING: Rpc = Rpc::idempotent("fulfil_waiting");
+const CHECK_PENDING_PAYMENTS: Rpc = Rpc::idempotent("check_pending_payments");
+const CHECK_STOCK: Rpc = Rpc::idempotent("check_stock");
+const PURGE: Rpc = Rpc::idempotent("purge");
 
 /// The time a run acts at. `None`, the rule, is the database's own clock: a Worker's may differ from it, and leases and due times
 /// are compared there. `Some` comes from the test clock only.
 pub type Now = Option<DateTime<Utc>>;
 
-/// What a run did.
-#[derive(Debug, Default, Serialize)]
-pub struct Report {
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub polled: Option<bills::Report>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub expiry: Option<expiry::Report>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub waiting: Option<Waiting>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub outbox: Option<outbox::Report>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub refunds: Option<refunds::Report>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub metrics: Option<metrics::Report>,
-    pub resealed: Option<reseal::Report>,
-    pub ledger: Option<digest::Report>,
+/// Every job: its name, and the function that does it with at most as many requests as allowed. `more: true` in what it answers means that
+/// it goes on at once. A new job needs a line here and a row in `ops.scheduled_jobs`.
+pub async fn run_job(config: &Config, name: &str, now: Now, allowance: &Allowance) -> Result<Value, ApiError> {
+    match name {
+        "fulfil_waiting" => report(fulfil_waiting(config, now, allowance).await),
+        "outbox" => report(outbox::run(config, now, allowance.fits(outbox::CALLS_OF_A_ROUND, 0).clamp(1, outbox::ROUNDS)).await),
+        "poll_bills" => report(bills::run(config, now, allowance).await),
+        "expire_orders" => report(expiry::run(config, now, allowance).await),
+        "pending_payments" => {
+            let p = json!({"now": now, "default_tenant": config.default_tenant});
+            Ok(config.db.call(CHECK_PENDING_PAYMENTS, &p).await?)
+        }
+        "low_stock" => report(low_stock(config, now, allowance).await),
+        "reconcile" => report(reconcile::run(config, now, allowance).await),
+        "refunds" => report(refunds::run(config, now, allowance.fits(refunds::CALLS_OF_ONE, 1).clamp(1, refunds::BATCH)).await),
+        "refresh_metrics" => report(metrics::run(config, now, allowance).await),
+        "ledger_digest" => report(digest::run(config, now, allowance).await),
+        "reseal_codes" => report(reseal::run(config, now, allowance).await),
+        "purge" => Ok(config.db.call(PURGE, &json!({"now": now})).await?),
+        _ => Err(Code::JobNotFound.into()),
+    }
+}
+
+fn report<T: Serialize>(result: Result<T, ApiError>) -> Result<Value, ApiError> {
+    serde_json::to_value(result?).map_err(|error| ApiError::new(Code::InternalError).detail(error))
 }
 
 /// Answer of `api.fulfil_waiting`: orders delivered now, and orders still without codes.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Waiting {
-    pub fulfilled: u32,
-    pub waiting: u32,
+struct Waiting {
+    fulfilled: u32,
+    waiting: u32,
+}
+
+/// Answer of `api.check_stock`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Stock {
+    shops: u32,
+    /// Face values of which there is too little.
+    low: u32,
+    /// Shops that could not be checked.
+    failed: u32,
+    #[serde(skip_serializing)]
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Answer<'a> {
     job: &'a str,
     #[serde(flatten)]
-    report: Report,
+    report: Value,
 }
 
 pub async fn handle(config: Config, request: Incoming) -> Result<Response<String>, ApiError> {
@@ -72,69 +98,36 @@ pub async fn handle(config: Config, request: Incoming) -> Result<Response<String
     }
     let now = clock(&config, &request)?;
     let report = match name {
-        "tick" => tick(config, now).await?,
-        "outbox" => Report {
-            outbox: Some(outbox::run(&config, now, outbox::ROUNDS).await?),
-            ..Report::default()
-        },
-        "refunds" => Report {
-            refunds: Some(refunds::run(&config, now, refunds::BATCH).await?),
-            ..Report::default()
-        },
-        "refresh_metrics" => Report {
-            metrics: Some(metrics::run(&config, now).await?),
-            ..Report::default()
-        },
-        "poll_bills" => Report {
-            polled: Some(bills::run(&config, now).await?),
-            ..Report::default()
-        },
-        "expire_orders" => Report {
-            expiry: Some(expiry::run(&config, now).await?),
-            ..Report::default()
-        },
-        "fulfil_waiting" => Report {
-            waiting: Some(fulfil_waiting(&config, now).await?),
-            ..Report::default()
-        },
-        "reseal_codes" => Report {
-            resealed: Some(reseal::run(&config, now).await?),
-            ..Report::default()
-        },
-        "ledger_digest" => Report {
-            ledger: Some(digest::run(&config, now).await?),
-            ..Report::default()
-        },
-        _ => return Err(Code::JobNotFound.into()),
+        "tick" => report(schedule::tick(config, now).await)?,
+        _ => schedule::run_by_hand(&config, name, now).await?,
     };
     edge::json(StatusCode::OK, &Answer { job: name, report })
 }
 
-/// All due work. Every part runs, whatever became of the others; the first error is reported at the end. What shoppers wait for comes
-/// first. Subrequests: early notices of v1 at most 7, waiting orders 4, one round of the outbox 13, one refund 6, expiry 14.
-pub async fn tick(config: Config, now: Now) -> Result<Report, ApiError> {
-    let polled = bills::run(&config, now).await;
-    let waiting = fulfil_waiting(&config, now).await;
-    let outbox = outbox::run(&config, now, 1).await;
-    let refunds = refunds::run(&config, now, 1).await;
-    let expiry = expiry::run(&config, now).await;
-    Ok(Report {
-        polled: Some(polled?),
-        waiting: Some(waiting?),
-        outbox: Some(outbox?),
-        refunds: Some(refunds?),
-        expiry: Some(expiry?),
-        ..Report::default()
-    })
-}
-
-async fn fulfil_waiting(config: &Config, now: Now) -> Result<Waiting, ApiError> {
+async fn fulfil_waiting(config: &Config, now: Now, allowance: &Allowance) -> Result<Waiting, ApiError> {
     let mut total = Waiting::default();
-    for _ in 0..FULFIL_ROUNDS {
+    for _ in 0..FULFIL_ROUNDS.min(allowance.left()) {
         let round: Waiting = config.db.call(FULFIL_WAITING, &json!({"now": now, "limit": BATCH})).await?;
         total.fulfilled += round.fulfilled;
         total.waiting = round.waiting;
         if round.fulfilled == 0 || round.waiting == 0 {
+            break;
+        }
+    }
+    Ok(total)
+}
+
+async fn low_stock(config: &Config, now: Now, allowance: &Allowance) -> Result<Stock, ApiError> {
+    let mut total = Stock::default();
+    while allowance.left() > 0 {
+        let round: Stock = config.db.call(CHECK_STOCK, &json!({"now": now, "after": total.next})).await?;
+        total = Stock {
+            shops: total.shops + round.shops,
+            low: total.low + round.low,
+            failed: total.failed + round.failed,
+            next: round.next,
+        };
+        if total.next.is_none() {
             break;
         }
     }

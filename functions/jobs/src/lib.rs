@@ -1,8 +1,9 @@
 //! Worker `jobs`: everything that happens without a shopper waiting for it.
 //!
-//! In scope: sending what the outbox holds, giving money back, ending reservations that were never paid, delivering orders that waited
-//! for codes, sealing codes anew when their key is replaced, watching the ledger, counting. It is the only Worker that talks to mail and
-//! other outgoing services. Out of scope: deciding what is due; SQL functions do that.
+//! In scope: running what is due (`schedule.rs`), sending what the outbox holds, asking the provider about bills, giving money back,
+//! ending reservations that were never paid, delivering orders that waited for codes, sealing codes anew when their key is replaced,
+//! watching the ledger, counting, alerts, the daily reconciliation. It is the only Worker that talks to mail and other outgoing services.
+//! Out of scope: deciding what is due; SQL functions do that.
 
 mod bills;
 mod digest;
@@ -11,10 +12,13 @@ mod handler;
 mod mail;
 mod metrics;
 mod outbox;
+mod reconcile;
 mod refunds;
 mod reseal;
+mod schedule;
 
 use http::Response;
+use shared::calls::Calls;
 use shared::cardlink::client::Client;
 use shared::codes::CodeKeys;
 use shared::edge::{self, BindingError, Bindings};
@@ -33,6 +37,12 @@ pub struct Config {
     pub cardlink: Client,
     pub mail: mail::Sender,
     pub outgoing: Outgoing,
+    /// Of this run, to the database and outside.
+    pub calls: Calls,
+    /// Of ours at Cardlink v1, where the account there has several.
+    pub cardlink_shop_id: Option<String>,
+    /// Whom an alert goes to that is nobody's.
+    pub default_tenant: Option<String>,
     /// Only test stacks set `TEST_CLOCK=1`; then the header `X-Test-Clock` moves the time of a run.
     pub test_clock: bool,
 }
@@ -41,14 +51,18 @@ impl Config {
     fn from_bindings(bindings: &Bindings) -> Result<Self, BindingError> {
         let kid = bindings.required("CODE_ACTIVE_KID")?;
         let code_keys = "{\"kid\": \"<base64 of 32 bytes>\"} with the kid CODE_ACTIVE_KID names";
+        let calls = Calls::default();
         Ok(Self {
-            db: bindings.db()?,
+            db: bindings.db()?.counting(calls.clone()),
             jobs_secret: bindings.secret("JOBS_SECRET")?,
             code_keys: bindings.parsed("CODE_KEYS", code_keys, |json| CodeKeys::parse(json, Some(&kid)).ok())?,
             token_key: bindings.parsed("ORDER_TOKEN_KEY", "base64 of at least 32 bytes", OrderTokenKey::parse)?,
-            cardlink: Client::from_bindings(bindings)?,
+            cardlink: Client::from_bindings(bindings)?.counting(calls.clone()),
             mail: mail::Sender::from_bindings(bindings)?,
-            outgoing: Outgoing::default(),
+            outgoing: Outgoing::counting(calls.clone()),
+            calls,
+            cardlink_shop_id: bindings.optional("CARDLINK_SHOP_ID"),
+            default_tenant: bindings.optional("DEFAULT_TENANT"),
             test_clock: bindings.optional("TEST_CLOCK").as_deref() == Some("1"),
         })
     }
@@ -71,5 +85,5 @@ async fn fetch(request: HttpRequest, env: Env, _ctx: Context) -> worker::Result<
 
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _ctx: ScheduleContext) {
-    edge::run_scheduled("jobs", "tick", &env, Config::from_bindings, |config| handler::tick(config, None)).await;
+    edge::run_scheduled("jobs", "tick", &env, Config::from_bindings, |config| schedule::tick(config, None)).await;
 }

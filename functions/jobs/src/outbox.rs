@@ -21,8 +21,10 @@ use crate::handler::Now;
 use crate::mail::{self, Delivery, Mail, MailRow, Renderer};
 
 const BATCH: u32 = 10;
-/// Batches in a run of its own: 3 x (10 mails + 3 calls) stays below the 50 subrequests a Worker may make.
+/// Batches in a run at most.
 pub const ROUNDS: u32 = 3;
+/// Requests of one batch: a mail each, and three calls around them. `max_calls` of the job's row is as many.
+pub const CALLS_OF_A_ROUND: u32 = BATCH + 3;
 /// Longer than ten mails that all time out.
 const LEASE_S: u32 = 180;
 const CLAIM_OUTBOX: Rpc = Rpc::once("claim_outbox");

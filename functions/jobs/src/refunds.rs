@@ -27,6 +27,8 @@ use crate::handler::Now;
 
 /// Refunds in a run of their own.
 pub const BATCH: u32 = 3;
+/// Requests of one refund: begin, finish, and up to four to the provider.
+pub const CALLS_OF_ONE: u32 = 6;
 /// Longer than [`BATCH`] refunds whose every call times out.
 const LEASE_S: u32 = 180;
 const CLAIM_REFUNDS: Rpc = Rpc::once("claim_refunds");

@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use shared::calls::Allowance;
 use shared::codes::{CodeKeys, CodeRef};
 use shared::error::{ApiError, Code};
 use shared::money::Amount;
@@ -34,6 +35,8 @@ pub struct Report {
     pub unreadable: usize,
     /// Codes not sealed under `kid`, the unreadable ones among them.
     pub left: u64,
+    /// There is more that can be sealed.
+    pub more: bool,
 }
 
 #[derive(Deserialize)]
@@ -66,13 +69,13 @@ struct Stored {
     left: u64,
 }
 
-pub async fn run(config: &Config, now: Now) -> Result<Report, ApiError> {
+pub async fn run(config: &Config, now: Now, allowance: &Allowance) -> Result<Report, ApiError> {
     let kid = config.code_keys.active().ok_or(Code::Misconfigured)?;
     let mut report = Report {
         kid: kid.to_owned(),
         ..Report::default()
     };
-    for _ in 0..ROUNDS {
+    for _ in 0..ROUNDS.min(allowance.fits(2, 0)) {
         let p = json!({"kid": kid, "limit": BATCH, "now": now});
         let batch: Batch = config.db.call(CODES_TO_RESEAL, &p).await?;
         let full = batch.codes.len() >= BATCH;
@@ -84,7 +87,8 @@ pub async fn run(config: &Config, now: Now) -> Result<Report, ApiError> {
         report.unreadable += stored.unreadable;
         report.left = stored.left;
         // A batch of which nothing could be stored is held by somebody: the next run finds it.
-        if !full || stored.resealed + stored.unreadable == 0 {
+        report.more = full && stored.resealed + stored.unreadable > 0;
+        if !report.more {
             break;
         }
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Api, BillStatus, refunds, v1, v2};
+use crate::calls::Calls;
 use crate::edge::{BindingError, Bindings};
 use crate::money::Amount;
 use crate::outgoing::{Answer, NoAnswer, Outgoing};
@@ -72,6 +73,14 @@ impl Client {
             payer_pays_commission: bindings.flag("CARDLINK_PAYER_PAYS_COMMISSION")?,
             outgoing: Outgoing::default(),
         })
+    }
+
+    /// The same provider; the calls to it are counted there.
+    pub fn counting(self, calls: Calls) -> Self {
+        Self {
+            outgoing: Outgoing::counting(calls),
+            ..self
+        }
     }
 
     pub fn api(&self) -> Api {
@@ -175,6 +184,16 @@ impl Client {
             .await
     }
 
+    /// One page of the bills made in a span of time (v1). Times as the provider writes them, UTC.
+    pub async fn bills_between(&self, span: Span<'_>) -> Result<v1::Page<v1::BillState>, Unconfirmed> {
+        self.get("bill/search", &span.query()).await
+    }
+
+    /// One page of the payments made in a span of time (v1).
+    pub async fn payments_between(&self, span: Span<'_>) -> Result<v1::Page<v1::Payment>, Unconfirmed> {
+        self.get("payment/search", &span.query()).await
+    }
+
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, Unconfirmed> {
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
         let url = format!("{}/{path}?{query}", self.url);
@@ -188,6 +207,26 @@ impl Client {
             200..=299 => answer.json().ok_or(Unconfirmed::Unusable),
             status => Err(Unconfirmed::Status(status)),
         }
+    }
+}
+
+/// A page of the provider's list: which days, and where to go on.
+#[derive(Debug, Clone, Copy)]
+pub struct Span<'a> {
+    /// `YYYY-MM-DD HH:MM:SS`.
+    pub from: &'a str,
+    pub to: &'a str,
+    /// Of one shop only, where the account has several.
+    pub shop_id: Option<&'a str>,
+    pub cursor: Option<&'a str>,
+}
+
+impl<'a> Span<'a> {
+    fn query(&self) -> Vec<(&'static str, &'a str)> {
+        let mut query = vec![("start_date", self.from), ("finish_date", self.to), ("per_page", "100")];
+        query.extend(self.shop_id.map(|id| ("shop_id", id)));
+        query.extend(self.cursor.map(|cursor| ("cursor", cursor)));
+        query
     }
 }
 

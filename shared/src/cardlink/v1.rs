@@ -90,6 +90,49 @@ pub struct BillState {
     /// False once a `normal` bill is paid or its `ttl` is over. There is no status word for the latter.
     #[serde(default, deserialize_with = "lenient")]
     pub active: Option<Flag>,
+    /// `YYYY-MM-DD HH:MM:SS`.
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub created_at: Option<String>,
+}
+
+/// A page of `GET {base}/bill/search` or `/payment/search`.
+#[derive(Debug, Deserialize)]
+pub struct Page<T> {
+    pub data: Vec<T>,
+    #[serde(default = "none", deserialize_with = "lenient")]
+    meta: Option<Meta>,
+    #[serde(default = "none", deserialize_with = "lenient")]
+    links: Option<Links>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Meta {
+    #[serde(default, deserialize_with = "lenient_text")]
+    next_cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Links {
+    #[serde(default, deserialize_with = "lenient_text")]
+    next: Option<String>,
+}
+
+/// `#[serde(default)]` alone would ask the type of the rows for a default.
+fn none<T>() -> Option<T> {
+    None
+}
+
+impl<T> Page<T> {
+    /// Where the next page begins; `None` on the last. Named in `meta`, else in the address of the next page.
+    pub fn next_cursor(&self) -> Option<String> {
+        let named = self.meta.as_ref().and_then(|meta| meta.next_cursor.clone());
+        let in_link = || {
+            let (_, query) = self.links.as_ref()?.next.as_deref()?.split_once('?')?;
+            let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+            pairs.find_map(|(name, value)| (name == "cursor").then(|| value.into_owned()))
+        };
+        named.or_else(in_link).filter(|cursor| !cursor.is_empty())
+    }
 }
 
 /// Answer of `GET {base}/bill/payments?id=`. A bill of our kind has a handful of payments at most, so the first page is all of them.
@@ -256,6 +299,21 @@ mod tests {
              &success_url=https%3A%2F%2Fshop.example%2Fpay%2Freturn%2Fsuccess%3ForderId%3D7&fail_url=https%3A%2F%2Fshop.example%2Fpay%2Freturn%2Ffail\
              &locale=en&payer_email=a%2Bb%40example.com"
         );
+    }
+
+    #[test]
+    fn the_next_page_is_named_in_meta_or_in_a_link_and_not_after_the_last() {
+        let page = |rest: &str| read::<Page<BillState>>(&format!(r#"{{"data":[{{"id":"b","status":"NEW"}}]{rest}}}"#));
+        assert_eq!(page(r#","meta":{"next_cursor":"ab"}"#).next_cursor().as_deref(), Some("ab"));
+        let link = page(r#","meta":{},"links":{"next":"https://pay.example/bill/search?per_page=1&cursor=a%3Db"}"#);
+        assert_eq!((link.next_cursor().as_deref(), link.data.len()), (Some("a=b"), 1));
+        for last in [
+            "",
+            r#","meta":{"next_cursor":null},"links":{"next":null}"#,
+            r#","meta":[],"links":7"#,
+        ] {
+            assert_eq!(page(last).next_cursor(), None, "{last}");
+        }
     }
 
     #[test]

@@ -334,6 +334,48 @@ async fn care(caller: &Caller<'_>, product: Uuid, paid: &str) {
     assert_eq!((&checked["faults"], &checked["done"]), (&json!(0), &json!(true)), "{checked}");
 }
 
+/// The schedule, and the jobs that are not part of the sale.
+async fn jobs(caller: &Caller<'_>) {
+    let claimed = caller.call("edge_jobs", "claim_jobs", json!({"budget": 38})).await;
+    let finish = json!({"token": claimed["jobs"][0]["token"], "status": "success", "result": {}, "duration_ms": 1});
+    caller.outcome("edge_jobs", "finish_job", finish.clone(), "finished").await;
+    caller.outcome("edge_jobs", "finish_job", finish, "stale").await;
+    let by_hand = json!({"name": "outbox", "status": "failed", "error": "e"});
+    caller.outcome("edge_jobs", "finish_job", by_hand, "logged").await;
+    let later: String = caller
+        .db
+        .query_one("select to_json(now() + interval '3 days') #>> '{}'", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let due = caller.call("edge_jobs", "due_bills", json!({"limit": 5, "now": later})).await;
+    let looks = json!({"unanswered": [due["bills"][0]["bill_id"]], "now": later});
+    caller.outcome("edge_jobs", "finish_looks", looks, "ok").await;
+    assert_eq!(caller.call("edge_jobs", "check_stock", json!({"now": later})).await["failed"], 0);
+    caller.call("edge_jobs", "check_pending_payments", json!({"now": later})).await;
+    for api in ["v1", "v2"] {
+        let mut told = caller
+            .call("edge_jobs", "begin_reconciliation", json!({"now": later, "api": api, "limit": 10}))
+            .await;
+        for _ in 0..20 {
+            let bills: Vec<Value> = told["bills"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|bill| json!({"bill_id": bill["bill_id"], "status": "paid", "amount": "37.50", "currency": "USD"}))
+                .collect();
+            told["bills"] = json!(bills);
+            told["now"] = json!(later);
+            told["limit"] = json!(10);
+            told = caller.call("edge_jobs", "continue_reconciliation", told).await;
+        }
+        assert_eq!(told["step"], "done", "{told}");
+    }
+    caller.call("edge_jobs", "purge", json!({"now": later})).await;
+    let shown = caller.outcome("authenticated", "staff_jobs", json!({}), "ok").await;
+    assert_eq!(shown["reports"].as_array().map(Vec::is_empty), Some(false), "{shown}");
+}
+
 /// What is no part of a sale runs too: early notices and reversals, the forms of the landing pages, and the
 /// questions of the staff.
 async fn others(caller: &Caller<'_>) {
@@ -352,6 +394,7 @@ async fn others(caller: &Caller<'_>) {
         0
     );
     caller.call("edge_jobs", "parked_bills", json!({"limit": 5})).await;
+    jobs(caller).await;
     for function in ["capture_lead", "check_origin", "follow_link", "unsubscribe"] {
         caller.call("edge_leads", function, nobody.clone()).await;
     }

@@ -6,8 +6,9 @@ import { orders } from './orders.js';
 import { codes } from './codes.js';
 import { products } from './products.js';
 import { alerts } from './alerts.js';
+import { jobs } from './jobs.js';
 
-const VIEWS = { copilot, orders, codes, products, alerts };
+const VIEWS = { copilot, orders, codes, products, alerts, health: jobs };
 
 const problem = $('#problem');
 
