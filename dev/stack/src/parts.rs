@@ -3,6 +3,8 @@
 //! The Workers, the proxy and the sandbox stay up meanwhile, as they would. A part that was stopped on purpose is not watched by
 //! [`Stack::failure`].
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 
@@ -10,6 +12,9 @@ use crate::{
     Running, Stack, postgres, postgrest,
     process::{Process, Spec},
 };
+
+/// How long a part that ends again at once is started again.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A part that can be stopped alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,11 +47,20 @@ impl Stack {
     pub async fn start_part(&mut self, part: Part) -> Result<()> {
         let spec = self.running.specs.get(&part).cloned();
         let spec = spec.with_context(|| format!("{part:?} is not run by this stack"))?;
-        let process = self.running.spawn_again(part, spec)?;
-        let process = self.running.part(part).insert(process);
-        match part {
-            Part::Postgres => postgres::answers(process, &self.info.database_url).await?,
-            Part::Postgrest => postgrest::wait(process, &self.ports, &self.http).await?,
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let process = self.running.spawn_again(part, spec.clone())?;
+            let process = self.running.part(part).insert(process);
+            let ready = match part {
+                Part::Postgres => postgres::answers(process, &self.info.database_url).await,
+                Part::Postgrest => postgrest::wait(process, &self.ports, &self.http).await,
+            };
+            match ready {
+                Ok(()) => break,
+                // Postgres refuses to start while a child of the killed server has not quite ended.
+                Err(_) if process.has_exited() && Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(100)).await,
+                Err(error) => return Err(error),
+            }
         }
         // PostgREST finds a database that is back by itself, after a pause; one that was away at its start it does not serve.
         if let Some(postgrest) = &self.running.postgrest

@@ -15,19 +15,24 @@ const TOO_LATE_MS: u64 = 10_500;
 
 pub async fn run(cardlink: CardlinkApi) {
     let stage = Stage::start(cardlink, false, 60).await;
-    let rpc = |name: &str, times: u64| json!({"rpc": name, "delay_ms": TOO_LATE_MS, "times": times});
-    let route = |name: &str, times: u64| json!({"route": name, "delay_ms": TOO_LATE_MS, "times": times});
-    let proxy = [
+    let (mut proxy, mut sandbox) = (Vec::new(), Vec::new());
+    for name in [
         "create_order",
         "attach_bill",
-        "find_bill",
         "settle_payment",
         "claim_outbox",
         "begin_outbox",
         "finish_outbox",
-    ]
-    .map(|name| rpc(name, 1));
-    let sandbox = ["cardlink.create", "cardlink.status", "mail.send"].map(|name| route(name, 1));
+    ] {
+        proxy.push(json!({"rpc": name, "delay_ms": TOO_LATE_MS, "times": 1}));
+    }
+    for name in ["cardlink.create", "mail.send"] {
+        sandbox.push(json!({"route": name, "delay_ms": TOO_LATE_MS, "times": 1}));
+    }
+    if cardlink == CardlinkApi::V1 {
+        proxy.push(json!({"rpc": "find_bill", "delay_ms": TOO_LATE_MS, "times": 1}));
+        sandbox.push(json!({"route": "cardlink.status", "delay_ms": TOO_LATE_MS, "times": 1}));
+    }
     stage.faults(&proxy, &sandbox).await;
     // Each call is late for one of them.
     let purchases = join_all((0..8).map(|_| buyers::purchase(&stage.shop, 1))).await;
