@@ -65,6 +65,10 @@ pub async fn play_seeds(seeds: impl Iterator<Item = u64>, patience: usize) -> Ta
     let seeds: Vec<u64> = replay.map_or_else(|| seeds.collect(), |seed| vec![seed; 100]);
     let mut tally = Tally::default();
     for seed in seeds {
+        if tally.seeds % 20 == 10 {
+            // The tables grow quickly: without figures of them the checks would read them whole.
+            ground.admin.batch_execute("analyze").await.unwrap();
+        }
         let verdict = play(&ground, &lines, &plan::plan(seed)).await;
         tally.seeds += 1;
         tally.calls += verdict.calls;

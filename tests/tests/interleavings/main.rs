@@ -2,7 +2,6 @@
 //!
 //! A failure prints its seed. `INTERLEAVING_SEED=<seed>` plays that one again, a hundred times over, since the same plan need not meet
 //! in the same way.
-#![expect(clippy::unwrap_used, reason = "a test: a failed step is a failed test")]
 
 mod meetings;
 mod planted;

@@ -106,7 +106,8 @@ fn release(now: &mut Snapshot) {
 
 fn payment(state: State, said: Said, mut now: Snapshot) -> (&'static str, Snapshot) {
     let waits_for_the_rest = matches!(state, UnderpaidReserved | UnderpaidReleased | UnderpaidSoldOut);
-    if !state.is_unpaid() && !(waits_for_the_rest && said != Said::Underpaid) {
+    let takes_money = state.is_unpaid() || (waits_for_the_rest && said != Said::Underpaid);
+    if !takes_money {
         // A surplus that has not been heard of: a warning, and it is what came in, unless money has gone back since.
         if said == Said::Overpaid {
             now.alerts = with_alert(&now.alerts, "overpaid warning open");

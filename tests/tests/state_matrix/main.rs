@@ -7,6 +7,7 @@
 
 mod document;
 mod expected;
+mod looks;
 mod named;
 mod pairs;
 mod restricted;
