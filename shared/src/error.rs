@@ -28,12 +28,15 @@ pub enum Code {
     PaymentNotFound,
     JobNotFound,
     AlertNotFound,
+    OutboxNotFound,
     MethodNotAllowed,
+    NoticeRefused,
     PriceChanged,
     CurrencyMismatch,
     OutOfStock,
     OrderNotInReview,
     OrderNotDelivered,
+    OutboxNotDead,
     BodyTooLarge,
     UnsupportedMediaType,
     TooManyRequests,
@@ -59,7 +62,7 @@ pub enum Level {
 }
 
 impl Code {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 35] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::InvalidIdempotencyKey,
@@ -76,12 +79,15 @@ impl Code {
         Self::PaymentNotFound,
         Self::JobNotFound,
         Self::AlertNotFound,
+        Self::OutboxNotFound,
         Self::MethodNotAllowed,
+        Self::NoticeRefused,
         Self::PriceChanged,
         Self::CurrencyMismatch,
         Self::OutOfStock,
         Self::OrderNotInReview,
         Self::OrderNotDelivered,
+        Self::OutboxNotDead,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::TooManyRequests,
@@ -113,12 +119,15 @@ impl Code {
             Self::PaymentNotFound => "payment_not_found",
             Self::JobNotFound => "job_not_found",
             Self::AlertNotFound => "alert_not_found",
+            Self::OutboxNotFound => "outbox_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::NoticeRefused => "notice_refused",
             Self::PriceChanged => "price_changed",
             Self::CurrencyMismatch => "currency_mismatch",
             Self::OutOfStock => "out_of_stock",
             Self::OrderNotInReview => "order_not_in_review",
             Self::OrderNotDelivered => "order_not_delivered",
+            Self::OutboxNotDead => "outbox_not_dead",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::TooManyRequests => "too_many_requests",
@@ -145,11 +154,16 @@ impl Code {
             | Self::OrderNotFound
             | Self::PaymentNotFound
             | Self::JobNotFound
-            | Self::AlertNotFound => StatusCode::NOT_FOUND,
+            | Self::AlertNotFound
+            | Self::OutboxNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::PriceChanged | Self::CurrencyMismatch | Self::OutOfStock | Self::OrderNotInReview | Self::OrderNotDelivered => {
-                StatusCode::CONFLICT
-            }
+            Self::NoticeRefused => StatusCode::NOT_ACCEPTABLE,
+            Self::PriceChanged
+            | Self::CurrencyMismatch
+            | Self::OutOfStock
+            | Self::OrderNotInReview
+            | Self::OrderNotDelivered
+            | Self::OutboxNotDead => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
@@ -179,12 +193,15 @@ impl Code {
             Self::PaymentNotFound => "No payment is known for this bill yet; the notice was kept.",
             Self::JobNotFound => "There is no job of this name.",
             Self::AlertNotFound => "There is no such alert.",
+            Self::OutboxNotFound => "There is no such message.",
+            Self::NoticeRefused => "This notice is too old, was used before, or cannot be read.",
             Self::MethodNotAllowed => "This address does not answer to that method; see the Allow header.",
             Self::PriceChanged => "The price has changed; please look at the new one before you order.",
             Self::CurrencyMismatch => "This product is sold in another currency.",
             Self::OutOfStock => "Not enough codes of this face value are in stock.",
             Self::OrderNotInReview => "This order is not waiting for a decision.",
             Self::OrderNotDelivered => "This order has no codes that could be sent.",
+            Self::OutboxNotDead => "Only a message that was given up can be tried again.",
             Self::BodyTooLarge => "The body is larger than this address accepts.",
             Self::UnsupportedMediaType => "This address does not take that content type.",
             Self::TooManyRequests => "Too many requests came from your address; please try again later.",
@@ -210,17 +227,20 @@ impl Code {
             | Self::OrderNotFound
             | Self::JobNotFound
             | Self::AlertNotFound
+            | Self::OutboxNotFound
             | Self::MethodNotAllowed
             | Self::PriceChanged
             | Self::CurrencyMismatch
             | Self::OutOfStock
             | Self::OrderNotInReview
             | Self::OrderNotDelivered
+            | Self::OutboxNotDead
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::ChallengeFailed => Level::Info,
             Self::Unauthorized
             | Self::InvalidSignature
+            | Self::NoticeRefused
             | Self::Forbidden
             | Self::UnknownTenant
             | Self::PaymentNotFound
@@ -247,6 +267,7 @@ impl Code {
             | Self::NominalNotOffered
             | Self::Unauthorized
             | Self::InvalidSignature
+            | Self::NoticeRefused
             | Self::Forbidden
             | Self::ChallengeFailed
             | Self::NotFound
@@ -256,12 +277,14 @@ impl Code {
             | Self::PaymentNotFound
             | Self::JobNotFound
             | Self::AlertNotFound
+            | Self::OutboxNotFound
             | Self::MethodNotAllowed
             | Self::PriceChanged
             | Self::CurrencyMismatch
             | Self::OutOfStock
             | Self::OrderNotInReview
             | Self::OrderNotDelivered
+            | Self::OutboxNotDead
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::InternalError

@@ -1,4 +1,4 @@
-//! `POST /api/jobs/run/{name}`, and the cron trigger, which runs `tick`
+//! `POST /api/jobs/run/{name}`, and the cron trigger, which runs `tick`. (`POST /api/webhooks/mail`: see [`crate::webhook`].)
 //!
 //! 1. Any other path: 404 `not_found`; any other method: 405 with `Allow`.
 //! 2. No `Authorization: Bearer <JOBS_SECRET>`: 401 `unauthorized`, nothing done.
@@ -14,9 +14,9 @@ use shared::edge::{self, Incoming};
 use shared::error::{ApiError, Code};
 use shared::postgrest::Rpc;
 
-use crate::{Config, bills, expiry, outbox};
+use crate::{Config, bills, expiry, outbox, webhook};
 
-pub const MAX_BODY: usize = 4 * 1024;
+const MAX_BODY: usize = 4 * 1024;
 /// Orders one run looks at.
 const BATCH: u32 = 50;
 /// Calls of `fulfil_waiting` in one run; each delivers up to [`BATCH`] orders.
@@ -54,7 +54,15 @@ struct Answer<'a> {
     report: Report,
 }
 
+/// Bytes the body of a request to this path may have.
+pub fn body_limit(path: &str) -> usize {
+    if path == webhook::PATH { webhook::MAX_BODY } else { MAX_BODY }
+}
+
 pub async fn handle(config: Config, request: Incoming) -> Result<Response<String>, ApiError> {
+    if request.path == webhook::PATH {
+        return webhook::handle(&config, &request).await;
+    }
     let Some(name) = request.path.strip_prefix("/api/jobs/run/") else {
         return Err(Code::NotFound.into());
     };
@@ -117,7 +125,7 @@ async fn fulfil_waiting(config: &Config, now: Now) -> Result<Waiting, ApiError> 
     Ok(total)
 }
 
-fn clock(config: &Config, request: &Incoming) -> Result<Now, ApiError> {
+pub fn clock(config: &Config, request: &Incoming) -> Result<Now, ApiError> {
     match client_info::header_text(&request.headers, "x-test-clock", 64) {
         Some(text) if config.test_clock => DateTime::parse_from_rfc3339(&text)
             .map(|time| Some(time.with_timezone(&Utc)))

@@ -1,6 +1,6 @@
 //! Worker `jobs`: everything that happens without a shopper waiting for it.
 //!
-//! In scope: sending what the outbox holds, ending reservations that were never paid, delivering orders that waited for codes. It is
+//! In scope: sending what the outbox holds, hearing from the mail provider what became of it, ending reservations that were never paid, delivering orders that waited for codes. It is
 //! the only Worker that talks to mail and other outgoing services. Out of scope: deciding what is due; SQL functions do that.
 
 mod bills;
@@ -8,6 +8,7 @@ mod expiry;
 mod handler;
 mod mail;
 mod outbox;
+mod webhook;
 
 use http::Response;
 use shared::cardlink::client::Client;
@@ -27,6 +28,7 @@ pub struct Config {
     pub token_key: OrderTokenKey,
     pub cardlink: Client,
     pub mail: mail::Sender,
+    pub mail_webhook: webhook::Key,
     pub outgoing: Outgoing,
     /// Only test stacks set `TEST_CLOCK=1`; then the header `X-Test-Clock` moves the time of a run.
     pub test_clock: bool,
@@ -34,6 +36,7 @@ pub struct Config {
 
 impl Config {
     fn from_bindings(bindings: &Bindings) -> Result<Self, BindingError> {
+        let mail = mail::Sender::from_bindings(bindings)?;
         Ok(Self {
             db: bindings.db()?,
             jobs_secret: bindings.secret("JOBS_SECRET")?,
@@ -42,7 +45,8 @@ impl Config {
             })?,
             token_key: bindings.parsed("ORDER_TOKEN_KEY", "base64 of at least 32 bytes", OrderTokenKey::parse)?,
             cardlink: Client::from_bindings(bindings)?,
-            mail: mail::Sender::from_bindings(bindings)?,
+            mail_webhook: webhook::Key::from_bindings(bindings, mail.provider)?,
+            mail,
             outgoing: Outgoing::default(),
             test_clock: bindings.optional("TEST_CLOCK").as_deref() == Some("1"),
         })
@@ -52,16 +56,8 @@ impl Config {
 #[event(fetch)]
 async fn fetch(request: HttpRequest, env: Env, _ctx: Context) -> worker::Result<Response<String>> {
     let health_db = |config: &Config| Some(config.db.clone());
-    edge::serve(
-        "jobs",
-        request,
-        &env,
-        handler::MAX_BODY,
-        Config::from_bindings,
-        health_db,
-        handler::handle,
-    )
-    .await
+    let limit = handler::body_limit(request.uri().path());
+    edge::serve("jobs", request, &env, limit, Config::from_bindings, health_db, handler::handle).await
 }
 
 #[event(scheduled)]

@@ -52,11 +52,12 @@ pub const GRANTS: &[(&str, &[&str])] = &[
     ("fail_order", &["edge_orders"]),
     ("get_order", &["edge_orders"]),
     ("settle_payment", &["edge_cardlink", "edge_jobs"]),
-    ("record_rejected_webhook", &["edge_cardlink"]),
+    ("record_rejected_webhook", &["edge_cardlink", "edge_jobs"]),
     ("log_webhook_failure", &["edge_cardlink"]),
     ("claim_outbox", &["edge_jobs"]),
     ("begin_outbox", &["edge_jobs"]),
     ("finish_outbox", &["edge_jobs"]),
+    ("record_mail_event", &["edge_jobs"]),
     ("expirable_orders", &["edge_jobs"]),
     ("expire_orders", &["edge_jobs"]),
     ("fulfil_waiting", &["edge_admin", "edge_jobs"]),
@@ -94,6 +95,8 @@ pub const GRANTS: &[(&str, &[&str])] = &[
     ("resend_order", &["authenticated"]),
     ("resolve_order", &["authenticated"]),
     ("resolve_alert", &["authenticated"]),
+    ("staff_outbox", &["authenticated"]),
+    ("replay_outbox", &["authenticated"]),
 ];
 
 /// Functions with the named parameters of the source documents, or none; all others take one `p jsonb`.
