@@ -18,6 +18,12 @@ async fn every_action(shop: &Shop) -> Vec<(Method, String, Value, bool)> {
         .await
         .unwrap()
         .get(0);
+    let message: Uuid = shop
+        .db
+        .query_one("select id from ops.outbox where tenant_id = $1 limit 1", &[&shop.tenant])
+        .await
+        .unwrap()
+        .get(0);
     let read = |path: &str| (Method::GET, path.to_owned(), Value::Null, true);
     let act = |method: Method, path: String, body: Value| (method, path, body, false);
     vec![
@@ -39,6 +45,8 @@ async fn every_action(shop: &Shop) -> Vec<(Method, String, Value, bool)> {
             json!({"action": "deliver", "note": "x"}),
         ),
         act(Method::POST, format!("alerts/{alert}/resolve"), Value::Null),
+        act(Method::POST, format!("outbox/{message}/replay"), Value::Null),
+        read("outbox"),
     ]
 }
 
@@ -107,7 +115,13 @@ async fn another_shops_ids_do_not_exist() {
     let (shop, other) = (Shop::with_codes(2).await, Shop::with_codes(2).await);
     let actions = every_action(&other).await;
     let before = (shop.rows().await, other.rows().await);
-    let codes = ["product_not_found", "order_not_found", "order_not_found", "alert_not_found"];
+    let codes = [
+        "product_not_found",
+        "order_not_found",
+        "order_not_found",
+        "alert_not_found",
+        "outbox_not_found",
+    ];
     for (action, code) in actions[6..].iter().zip(codes) {
         send(&shop, Some(&shop.staff_token), None, action).await.refused(404, code);
         let nonsense = (

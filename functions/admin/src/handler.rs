@@ -10,6 +10,8 @@
 //! | `POST orders/{id}/resend`, `POST orders/{id}/resolve` | manager | [`crate::orders`] |
 //! | `GET alerts` | viewer | [`crate::alerts`] |
 //! | `POST alerts/{id}/resolve` | manager | [`crate::alerts`] |
+//! | `GET outbox` | viewer | [`crate::outbox`] |
+//! | `POST outbox/{id}/replay` | manager | [`crate::outbox`] |
 //!
 //! For every route, in this order:
 //! 1. No such route: 404 `not_found`. Another method: 405 with `Allow`. Over the limit: 413 (4 MB for the import, else 64 KB).
@@ -23,7 +25,7 @@ use shared::edge::Incoming;
 use shared::error::{ApiError, Code};
 
 use crate::staff::{Role, Staff};
-use crate::{Config, alerts, import, orders, products};
+use crate::{Config, alerts, import, orders, outbox, products};
 
 const MAX_BODY: usize = 64 * 1024;
 
@@ -48,6 +50,8 @@ enum Action<'a> {
     Resolve(&'a str),
     Alerts,
     ResolveAlert(&'a str),
+    Outbox,
+    Replay(&'a str),
 }
 
 impl<'a> Action<'a> {
@@ -74,19 +78,24 @@ impl<'a> Action<'a> {
             (["alerts"], _) => Err(ApiError::method_not_allowed("GET")),
             (["alerts", id, "resolve"], "POST") => Ok(Self::ResolveAlert(id)),
             (["alerts", _, "resolve"], _) => Err(ApiError::method_not_allowed("POST")),
+            (["outbox"], "GET") => Ok(Self::Outbox),
+            (["outbox"], _) => Err(ApiError::method_not_allowed("GET")),
+            (["outbox", id, "replay"], "POST") => Ok(Self::Replay(id)),
+            (["outbox", _, "replay"], _) => Err(ApiError::method_not_allowed("POST")),
             _ => Err(Code::NotFound.into()),
         }
     }
 
     fn min_role(self) -> Role {
         match self {
-            Self::Stock | Self::Products | Self::Orders | Self::Alerts => Role::Viewer,
+            Self::Stock | Self::Products | Self::Orders | Self::Alerts | Self::Outbox => Role::Viewer,
             Self::ImportCodes
             | Self::CreateProduct
             | Self::UpdateProduct(_)
             | Self::Resend(_)
             | Self::Resolve(_)
-            | Self::ResolveAlert(_) => Role::Manager,
+            | Self::ResolveAlert(_)
+            | Self::Replay(_) => Role::Manager,
         }
     }
 }
@@ -117,6 +126,8 @@ async fn run(config: &Config, request: &Incoming, staff: &Staff, action: Action<
         Action::Resolve(id) => orders::resolve(config, request, staff, id).await,
         Action::Alerts => alerts::list(request, staff).await,
         Action::ResolveAlert(id) => alerts::resolve(staff, id).await,
+        Action::Outbox => outbox::list(request, staff).await,
+        Action::Replay(id) => outbox::replay(config, request, staff, id).await,
     }
 }
 
@@ -138,6 +149,8 @@ mod tests {
             (Method::POST, "/api/admin/orders/1/resolve", Action::Resolve("1")),
             (Method::GET, "/api/admin/alerts", Action::Alerts),
             (Method::POST, "/api/admin/alerts/1/resolve", Action::ResolveAlert("1")),
+            (Method::GET, "/api/admin/outbox", Action::Outbox),
+            (Method::POST, "/api/admin/outbox/1/replay", Action::Replay("1")),
         ] {
             assert_eq!(Action::of(&method, path).unwrap(), action, "{method} {path}");
         }
@@ -153,7 +166,9 @@ mod tests {
             (Method::POST, "/api/admin/alerts", Code::MethodNotAllowed),
             (Method::POST, "/api/admin/orders/1/refund", Code::NotFound),
             (Method::POST, "/api/admin/codes/1/replace", Code::NotFound),
-            (Method::POST, "/api/admin/outbox/1/replay", Code::NotFound),
+            (Method::POST, "/api/admin/outbox", Code::MethodNotAllowed),
+            (Method::GET, "/api/admin/outbox/1/replay", Code::MethodNotAllowed),
+            (Method::POST, "/api/admin/outbox/1", Code::NotFound),
             (Method::GET, "/api/admin/reports/revenue", Code::NotFound),
             (Method::GET, "/api/admin", Code::NotFound),
         ] {
