@@ -201,7 +201,7 @@ async fn wrong_requests_are_refused_with_their_codes_and_write_nothing() {
     // Routes of later work.
     for path in [
         format!("orders/{order}/refund"),
-        "outbox/1/replay".into(),
+        "outbox/1/retry".into(),
         "codes/1/replace".into(),
         "nothing".into(),
     ] {

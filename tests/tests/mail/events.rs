@@ -8,8 +8,11 @@ use crate::{TURN, address, alerts, email_status, last_mail, mail_again, sold};
 
 const TYPES: [&str; 7] = ["accepted", "delayed", "delivered", "complained", "bounced", "failed", "suppressed"];
 
+/// `id` is made this mail's own: ids belong to the provider, whichever shop they are about.
 fn event(row: &Value, id: &str, kind: &str) -> Value {
-    json!({"provider": "resend", "event_id": id, "fingerprint": id, "type": kind, "outbox_id": row["id"], "provider_id": "m-1", "reason": "Permanent/NoEmail"})
+    let id = format!("{id}-{}", row["id"].as_str().unwrap());
+    json!({"provider": "resend", "event_id": id, "fingerprint": id, "type": kind, "outbox_id": row["id"], "provider_id": format!("m-1-{}", row["aggregate_id"].as_str().unwrap()),
+           "reason": "Permanent/NoEmail"})
 }
 
 /// What must be known after these, whatever their order: a way to fail (the first of them) beats a complaint beats a delivery.
@@ -89,10 +92,10 @@ async fn a_mail_is_found_by_its_row_or_by_the_providers_id_and_a_strangers_is_no
     let lab = Lab::new().await;
     let (id, lease) = lab.claim(0).await;
     lab.finish(&id, &lease, 0, json!({"outcome": "sent", "provider_id": "m-1"})).await;
-    let p = |event: &str, outbox: Value, mail: &str| json!({"provider": "resend", "event_id": event, "fingerprint": "f", "type": "delayed", "outbox_id": outbox, "provider_id": mail});
+    let p = |event: &str, outbox: Value, mail: &str| json!({"provider": "resend", "event_id": format!("{event}-{id}"), "fingerprint": "f", "type": "delayed", "outbox_id": outbox, "provider_id": mail});
     let outcome = async |p: Value| lab.call("record_mail_event", p).await["outcome"].clone();
     assert_eq!(outcome(p("e1", json!(uuid::Uuid::new_v4()), "m-unheard-of")).await, "unknown_mail");
-    assert_eq!(outcome(p("e2", json!("nonsense"), "m-1")).await, "recorded");
+    assert_eq!(outcome(p("e2", json!("nonsense"), &lab.mail("m-1"))).await, "recorded");
     assert_eq!(lab.row(&id).await["delivery"], "delayed");
     // A row that is no mail is none of a mail provider's business.
     let paid: String = lab
@@ -205,7 +208,7 @@ async fn old_events_and_logs_are_forgotten_in_parts_but_never_a_token_that_could
     let _turn = TURN.lock().await;
     let lab = Lab::new().await;
     lab.run("insert into ops.mail_events (provider, event_id, fingerprint, tenant_id, type, outcome, received_at) \
-             select 'mailgun', 'old-' || n, 'f', $1, 'delivered', 'noted', now() - make_interval(hours => n) from unnest(array[1, 23, 25, 26, 27]) n")
+             select 'mailgun', 'old-' || n || '-' || $1::uuid, 'f', $1, 'delivered', 'noted', now() - make_interval(hours => n) from unnest(array[1, 23, 25, 26, 27]) n")
         .await;
     let forget = async |function: &str, limit: i32| -> i32 {
         let sql = format!("select ops.{function}(now(), $1)");
