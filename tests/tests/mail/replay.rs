@@ -121,7 +121,7 @@ async fn a_mail_whose_answer_was_lost_is_replayed_under_its_own_key_and_stays_on
     ]);
     shop.under_faults(&shop.info.sandbox, rules, async {
         for hours in 0..8 {
-            shop.job("outbox", Some(&shop.time(&format!("{} hours", 2 * hours)).await))
+            shop.job("outbox", Some(&shop.time(&format!("{} minutes", 1 + 120 * hours)).await))
                 .await
                 .expect(200);
         }

@@ -14,7 +14,7 @@ use std::time::Instant;
 use browser::{Report, Status};
 
 /// The cases of `tests/browser/cases`, in the order they run in.
-const CASES: [&str; 25] = [
+const CASES: [&str; 26] = [
     "a_visit_with_utm_ends_with_the_codes_on_the_success_page",
     "under_cardlink_v1_the_walk_ends_with_the_codes_too",
     "a_gift_shows_its_code_to_the_recipient_only",
@@ -33,6 +33,7 @@ const CASES: [&str; 25] = [
     "the_copilot_names_the_revenue_that_was_paid",
     "staff_import_codes_and_look_after_orders",
     "an_order_under_review_is_resolved_at_the_desk",
+    "a_mail_that_was_given_up_is_tried_again_at_the_desk",
     "a_viewer_is_told_what_only_managers_may_do",
     "an_ended_access_leads_back_to_the_sign_in",
     "the_catalogue_and_a_product_are_sound",

@@ -5,9 +5,10 @@ import { copilot } from './copilot.js';
 import { orders } from './orders.js';
 import { codes } from './codes.js';
 import { products } from './products.js';
+import { mails } from './mails.js';
 import { alerts } from './alerts.js';
 
-const VIEWS = { copilot, orders, codes, products, alerts };
+const VIEWS = { copilot, orders, codes, products, mails, alerts };
 
 const problem = $('#problem');
 
