@@ -166,7 +166,7 @@ export const staff = {
 
     const page = await visitor(browser, { init: AXE });
     await desk(page, stack, stack.info.admin_token);
-    const again = page.getByRole('button', { name: `Try the mail to ${email} again` });
+    const again = page.getByRole('button', { name: `Try again: the mail to ${email}` });
     for (let n = 0; n < 50 && !await again.count(); n += 1) {
       await stack.run('outbox');
       await page.getByRole('link', { name: 'Copilot' }).click();

@@ -54,7 +54,7 @@ export const mails = () => {
     { name: 'Attempts', kind: 'number', cell: (m) => String(m.attempts) },
     { name: 'Result', cell: result },
     { name: 'Actions', cell: (m) => (m.status === 'dead' ? h('div', { class: 'actions' },
-      h('button', { class: 'button quiet slim', type: 'button', 'aria-label': `Try the mail to ${m.to} again`, onclick: (event) => replay(m, event.currentTarget) }, 'Try again')) : null) },
+      h('button', { class: 'button quiet slim', type: 'button', 'aria-label': `Try again: the mail to ${m.to}`, onclick: (event) => replay(m, event.currentTarget) }, 'Try again')) : null) },
   ];
   const load = () => fill(list, async () => {
     const { messages: found } = await call('GET', `/api/admin/outbox${which.value ? `?status=${which.value}` : ''}`);
