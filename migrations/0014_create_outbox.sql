@@ -8,6 +8,10 @@
 -- the mail provider's idempotency key; `payload_hash` pins the body of the first attempt, so a retry under that key is the same body.
 --
 -- pending -> done | dead (given up, a person may replay it) | replaced (rendered differently: a new row takes its place) | cancelled.
+-- A dead row is finished and frees the next of its order: one mail nobody can deliver must not keep back those that can be.
+--
+-- A claim gives a row a lease: until when (`locked_until`) and whose (`lease_id`). Only who shows that lease may begin or finish the row, so a
+-- worker that was too slow cannot overwrite what the next one does (0030 says what becomes of its verdict).
 --
 -- Rejected: sending inside the webhook (LD-33: a slow mail provider made payments slow, and nothing retried).
 
@@ -25,8 +29,14 @@ create table ops.outbox (
   attempts integer not null default 0 constraint outbox_attempts_not_negative check (attempts >= 0),
   next_attempt_at timestamptz not null,
   locked_until timestamptz,
+  lease_id uuid,
   last_error text,
   provider_id text,
+  unanswered_at timestamptz,
+  replays integer not null default 0 constraint outbox_replays_not_negative check (replays >= 0),
+  delivery text constraint outbox_delivery_known check (delivery in ('delayed', 'delivered', 'complained', 'bounced', 'failed', 'suppressed')),
+  delivery_reason text,
+  delivered_at timestamptz,
   replaces uuid constraint outbox_replaces_fkey references ops.outbox (id),
   created_at timestamptz not null,
   finished_at timestamptz
@@ -41,7 +51,14 @@ comment on column ops.outbox.aggregate_id is 'The order.';
 comment on column ops.outbox.seq is 'Order of writing. A row that replaces another keeps its place.';
 comment on column ops.outbox.payload_hash is 'Keyed hash of the first body sent under this row''s id.';
 comment on column ops.outbox.attempts is 'Attempts that failed or whose worker vanished.';
-comment on column ops.outbox.locked_until is 'Until when the worker that claimed it may finish it; null when nobody has it.';
+comment on column ops.outbox.locked_until is 'Until when nobody else may claim it; null when nobody has it.';
+comment on column ops.outbox.lease_id is 'Who has it: a claim''s own token, shown again by begin and finish. Null when nobody has it.';
+comment on column ops.outbox.provider_id is 'The provider''s id of the mail it took last.';
+comment on column ops.outbox.unanswered_at is 'The last attempt nobody knows the end of: the provider may have taken the mail. Null where every attempt was answered.';
+comment on column ops.outbox.replays is 'How often staff had it tried again after it was dead.';
+comment on column ops.outbox.delivery is 'What the provider reported of the mail after it had taken it; see ops.mail_events.';
+comment on column ops.outbox.delivery_reason is 'The provider''s word for it, such as Permanent/NoEmail. Never a sentence: those quote addresses.';
+comment on column ops.outbox.delivered_at is 'When the recipient''s server took it.';
 
 create function ops.enqueue(p_tenant_id uuid, p_kind text, p_aggregate_id uuid, p_payload jsonb, p_now timestamptz) returns void
 language sql set search_path = '' as $$

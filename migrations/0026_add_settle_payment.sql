@@ -55,7 +55,7 @@ begin
   return jsonb_build_object('outcome', 'ok');
 end
 $$;
-comment on function api.record_rejected_webhook(jsonb) is 'Role: edge_cardlink. p: source, reason. Counts a call that failed verification. {outcome: ok}.';
+comment on function api.record_rejected_webhook(jsonb) is 'Roles: edge_cardlink, edge_jobs. p: source, reason. Counts a call that failed verification. {outcome: ok}.';
 
 create function api.log_webhook_failure(p jsonb) returns jsonb
 language plpgsql volatile security definer set search_path = '' as $$

@@ -6,6 +6,9 @@
 -- Claims use SKIP LOCKED, so two runs share the work. A row whose order has an older unfinished row is not due: mails of one order
 -- leave in the order they were written. A lease that runs out makes the row due again and counts as an attempt, because its worker
 -- vanished; after eight such the row is given up with an alert, or a message that crashes its renderer would be tried for ever.
+-- Where it is known meanwhile that the provider took the mail (a late verdict, or its own notice), the row is closed instead of sent.
+--
+-- Each claim gives the row a new `lease`, which begin_outbox and finish_outbox must show.
 --
 -- Gifts: the codes go to the recipient, the receipt to the buyer. The recipient's row carries neither the buyer's address nor what was paid.
 
@@ -76,7 +79,7 @@ comment on function ops.tenant_theme(uuid) is 'Colours, logo and texts of a tena
 create function ops.mail_json(x ops.outbox) returns jsonb
 language sql stable set search_path = '' as $$
   select jsonb_build_object(
-    'id', x.id, 'kind', x.kind, 'attempts', x.attempts, 'payload_hash', x.payload_hash,
+    'id', x.id, 'lease', x.lease_id, 'kind', x.kind, 'reason', x.payload -> 'reason', 'attempts', x.attempts, 'payload_hash', x.payload_hash,
     'tenant', jsonb_build_object('id', t.id, 'name', t.name, 'site_url', ops.tenant_site_url(t.id), 'support_email', t.settings -> 'support_email',
       'theme', ops.tenant_theme(t.id)),
     'to', case x.kind when 'mail.gift' then o.recipient_email else o.email end,
@@ -96,10 +99,9 @@ comment on function ops.mail_json(ops.outbox) is 'All that is needed to render a
 create function ops.bury(x ops.outbox, p_error text, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
-  update ops.outbox set status = 'dead', attempts = x.attempts, last_error = left(p_error, 500), finished_at = p_now, locked_until = null where id = x.id;
-  if x.kind in ('mail.codes', 'mail.gift') then
-    update shop.orders set email_status = 'failed' where id = x.aggregate_id;
-  end if;
+  update ops.outbox set status = 'dead', attempts = x.attempts, last_error = left(p_error, 500), finished_at = p_now, locked_until = null, lease_id = null
+  where id = x.id;
+  perform ops.follow_mail(x.aggregate_id);
   perform ops.notify(x.tenant_id, 'failed_email', 'order:' || x.aggregate_id || ':' || x.kind, 'critical', 'A mail could not be sent',
     'Given up on ' || x.kind || ' of an order: ' || left(p_error, 200), jsonb_build_object('order_id', x.aggregate_id, 'outbox_id', x.id), p_now);
 end
@@ -114,6 +116,7 @@ declare
   v_lease interval := make_interval(secs => least(greatest(coalesce((p ->> 'lease_s')::double precision, 60), 1), 3600));
   v_fanned integer := ops.fan_out_due(v_now);
   v_rows jsonb := '[]'::jsonb;
+  v_taken boolean;
   x ops.outbox;
 begin
   for x in select b.* from ops.outbox b
@@ -122,25 +125,32 @@ begin
   loop
     if (select o.fulfilment from shop.orders o where o.id = x.aggregate_id) <> 'delivered' then
       -- Taken back since: there is nothing to tell any more.
-      update ops.outbox set status = 'cancelled', finished_at = v_now, locked_until = null where id = x.id;
+      update ops.outbox set status = 'cancelled', finished_at = v_now, locked_until = null, lease_id = null where id = x.id;
       continue;
     end if;
-    if x.locked_until is not null then
+    v_taken := exists (select from ops.mail_sends s where s.outbox_id = x.id);
+    if x.locked_until is not null and not v_taken then
       x.attempts := x.attempts + 1;
-      if x.attempts >= 8 then
-        -- The order's lock comes before the row's everywhere else; here it is only tried, and a busy order waits for the next run.
-        perform from shop.orders o where o.id = x.aggregate_id for update skip locked;
-        if found then
-          perform ops.bury(x, 'the worker vanished while sending, ' || x.attempts || ' times', v_now);
-        end if;
-        continue;
-      end if;
+      x.unanswered_at := v_now;
     end if;
-    update ops.outbox set locked_until = v_now + v_lease, attempts = x.attempts where id = x.id;
+    if v_taken or x.attempts >= 8 then
+      -- The order's lock comes before the row's everywhere else; here it is only tried, and a busy order waits for the next run.
+      perform from shop.orders o where o.id = x.aggregate_id for update skip locked;
+      if not found then
+        continue;
+      elsif v_taken then
+        perform ops.close_mail(x, v_now);
+      else
+        perform ops.bury(x, 'the worker vanished while sending, ' || x.attempts || ' times', v_now);
+      end if;
+      continue;
+    end if;
+    update ops.outbox set locked_until = v_now + v_lease, lease_id = gen_random_uuid(), attempts = x.attempts, unanswered_at = x.unanswered_at
+    where id = x.id returning * into x;
     v_rows := v_rows || jsonb_build_array(ops.mail_json(x));
   end loop;
   return jsonb_build_object('rows', v_rows, 'fanned_out', v_fanned);
 end
 $$;
 comment on function api.claim_outbox(jsonb) is
-  'Role: edge_jobs. p: limit (at most 20), lease_s, now. Fans out, then claims mails: {rows: [{id, kind, attempts, payload_hash, tenant, to, locale, order, codes}], fanned_out}.';
+  'Role: edge_jobs. p: limit (at most 20), lease_s, now. Fans out, then claims mails: {rows: [{id, lease, kind, reason, attempts, payload_hash, tenant, to, locale, order, codes}], fanned_out}.';

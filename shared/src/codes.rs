@@ -179,7 +179,7 @@ pub fn last4(code: &str) -> String {
     chars[chars.len().saturating_sub(4)..].iter().collect()
 }
 
-pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     // HMAC takes a key of any length; the error type exists for other MACs.
     let mut mac = match <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key) {
         Ok(mac) => mac,

@@ -29,7 +29,9 @@ pub enum Code {
     JobNotFound,
     AlertNotFound,
     CodeNotFound,
+    OutboxNotFound,
     MethodNotAllowed,
+    NoticeRefused,
     PriceChanged,
     CurrencyMismatch,
     OutOfStock,
@@ -41,6 +43,7 @@ pub enum Code {
     RefundPending,
     RefundNotSupported,
     CodeAlreadyRevoked,
+    OutboxNotDead,
     BodyTooLarge,
     UnsupportedMediaType,
     IdempotencyKeyReused,
@@ -86,7 +89,9 @@ impl Code {
         Self::JobNotFound,
         Self::AlertNotFound,
         Self::CodeNotFound,
+        Self::OutboxNotFound,
         Self::MethodNotAllowed,
+        Self::NoticeRefused,
         Self::PriceChanged,
         Self::CurrencyMismatch,
         Self::OutOfStock,
@@ -98,6 +103,7 @@ impl Code {
         Self::RefundPending,
         Self::RefundNotSupported,
         Self::CodeAlreadyRevoked,
+        Self::OutboxNotDead,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::IdempotencyKeyReused,
@@ -132,7 +138,9 @@ impl Code {
             Self::JobNotFound => "job_not_found",
             Self::AlertNotFound => "alert_not_found",
             Self::CodeNotFound => "code_not_found",
+            Self::OutboxNotFound => "outbox_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::NoticeRefused => "notice_refused",
             Self::PriceChanged => "price_changed",
             Self::CurrencyMismatch => "currency_mismatch",
             Self::OutOfStock => "out_of_stock",
@@ -144,6 +152,7 @@ impl Code {
             Self::RefundPending => "refund_pending",
             Self::RefundNotSupported => "refund_not_supported",
             Self::CodeAlreadyRevoked => "code_already_revoked",
+            Self::OutboxNotDead => "outbox_not_dead",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
@@ -173,7 +182,8 @@ impl Code {
             | Self::PaymentNotFound
             | Self::JobNotFound
             | Self::AlertNotFound
-            | Self::CodeNotFound => StatusCode::NOT_FOUND,
+            | Self::CodeNotFound
+            | Self::OutboxNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::PriceChanged
             | Self::CurrencyMismatch
@@ -185,7 +195,9 @@ impl Code {
             | Self::RefundTooLarge
             | Self::RefundPending
             | Self::RefundNotSupported
-            | Self::CodeAlreadyRevoked => StatusCode::CONFLICT,
+            | Self::CodeAlreadyRevoked
+            | Self::OutboxNotDead => StatusCode::CONFLICT,
+            Self::NoticeRefused => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
@@ -217,6 +229,8 @@ impl Code {
             Self::JobNotFound => "There is no job of this name.",
             Self::AlertNotFound => "There is no such alert.",
             Self::CodeNotFound => "There is no such code.",
+            Self::OutboxNotFound => "There is no such message.",
+            Self::NoticeRefused => "This notice is too old, was used before, or cannot be read.",
             Self::MethodNotAllowed => "This address does not answer to that method; see the Allow header.",
             Self::PriceChanged => "The price has changed; please look at the new one before you order.",
             Self::CurrencyMismatch => "This product is sold in another currency.",
@@ -229,6 +243,7 @@ impl Code {
             Self::RefundPending => "All the money of this order is being given back.",
             Self::RefundNotSupported => "The payment contract of this shop knows no refunds; give the money back at the provider.",
             Self::CodeAlreadyRevoked => "This code is out of circulation already.",
+            Self::OutboxNotDead => "Only a message that was given up can be tried again.",
             Self::BodyTooLarge => "The body is larger than this address accepts.",
             Self::UnsupportedMediaType => "This address does not take that content type.",
             Self::IdempotencyKeyReused => "This Idempotency-Key has been used for another request; please use a new one.",
@@ -259,6 +274,7 @@ impl Code {
             | Self::JobNotFound
             | Self::AlertNotFound
             | Self::CodeNotFound
+            | Self::OutboxNotFound
             | Self::MethodNotAllowed
             | Self::PriceChanged
             | Self::CurrencyMismatch
@@ -271,12 +287,14 @@ impl Code {
             | Self::RefundPending
             | Self::RefundNotSupported
             | Self::CodeAlreadyRevoked
+            | Self::OutboxNotDead
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::IdempotencyKeyReused
             | Self::ChallengeFailed => Level::Info,
             Self::Unauthorized
             | Self::InvalidSignature
+            | Self::NoticeRefused
             | Self::Forbidden
             | Self::UnknownTenant
             | Self::PaymentNotFound
@@ -304,6 +322,7 @@ impl Code {
             | Self::NominalNotOffered
             | Self::Unauthorized
             | Self::InvalidSignature
+            | Self::NoticeRefused
             | Self::Forbidden
             | Self::ChallengeFailed
             | Self::NotFound
@@ -314,6 +333,7 @@ impl Code {
             | Self::JobNotFound
             | Self::AlertNotFound
             | Self::CodeNotFound
+            | Self::OutboxNotFound
             | Self::MethodNotAllowed
             | Self::PriceChanged
             | Self::CurrencyMismatch
@@ -325,6 +345,7 @@ impl Code {
             | Self::RefundPending
             | Self::RefundNotSupported
             | Self::CodeAlreadyRevoked
+            | Self::OutboxNotDead
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::IdempotencyKeyReused

@@ -62,6 +62,19 @@ impl Outgoing {
         self.send(request.bearer_auth(token), timeout).await
     }
 
+    /// HTTP Basic, for a body of any type.
+    pub async fn post_basic(
+        &self,
+        url: &str,
+        (user, password): (&str, &str),
+        content_type: &str,
+        body: String,
+        timeout: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        let request = self.client.post(url).header("content-type", content_type).body(body);
+        self.send(request.basic_auth(user, Some(password)), timeout).await
+    }
+
     /// For a service that takes its secret in the body.
     pub async fn post_json_without_token(&self, url: &str, body: String, timeout: Duration) -> Result<Answer, NoAnswer> {
         self.send(self.client.post(url).header("content-type", "application/json").body(body), timeout)

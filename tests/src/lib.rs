@@ -21,7 +21,7 @@ pub use leaks::{dump, logs, places};
 pub use own_worker::OwnWorker;
 pub use reply::Reply;
 pub use shop::{Placed, Shop, fresh_code};
-pub use sign::{md5_signature, signed_notice};
+pub use sign::{mailgun_notice, md5_signature, signed_notice, svix_signature};
 pub use staff::new_product;
 
 use std::path::PathBuf;

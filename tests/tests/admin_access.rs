@@ -24,6 +24,12 @@ async fn every_action(shop: &Shop) -> Vec<(Method, String, Value, bool)> {
         .await
         .unwrap()
         .get(0);
+    let message: Uuid = shop
+        .db
+        .query_one("select id from ops.outbox where tenant_id = $1 limit 1", &[&shop.tenant])
+        .await
+        .unwrap()
+        .get(0);
     let read = |path: &str| (Method::GET, path.to_owned(), Value::Null, true);
     let act = |method: Method, path: String, body: Value| (method, path, body, false);
     vec![
@@ -47,6 +53,8 @@ async fn every_action(shop: &Shop) -> Vec<(Method, String, Value, bool)> {
         ),
         act(Method::POST, format!("alerts/{alert}/resolve"), Value::Null),
         act(Method::POST, format!("codes/{code}/replace"), json!({"reason": "x"})),
+        act(Method::POST, format!("outbox/{message}/replay"), Value::Null),
+        read("outbox"),
     ]
 }
 
@@ -121,6 +129,7 @@ async fn another_shops_ids_do_not_exist() {
         "order_not_found",
         "alert_not_found",
         "code_not_found",
+        "outbox_not_found",
     ];
     for (action, code) in actions[6..].iter().zip(codes) {
         send(&shop, Some(&shop.staff_token), None, action).await.refused(404, code);
@@ -200,8 +209,7 @@ async fn wrong_requests_are_refused_with_their_codes_and_write_nothing() {
         refused.refused(405, "method_not_allowed");
         assert_eq!(refused.header("allow"), Some(allow));
     }
-    // Routes of later work.
-    for path in ["outbox/1/replay".into(), "codes/1/replace".into(), "nothing".into()] {
+    for path in ["outbox/1/retry".into(), "codes/1/revoke".into(), "nothing".into()] {
         send(Method::POST, path, "application/json", "{}".into())
             .await
             .refused(404, "not_found");

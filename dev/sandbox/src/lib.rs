@@ -1,7 +1,7 @@
 //! Stand-ins for the outside companies, for one developer's machine and for tests.
 //!
 //! In scope: both Cardlink contracts (bills, hosted pay page, signed webhooks with retries; under v1 also payments, refunds and
-//! chargebacks), a mail endpoint of Resend's shape with a mailbox, Turnstile's check of a token, a switchboard that injects faults,
+//! chargebacks), mail endpoints of Resend's and Mailgun's shape with one mailbox, Turnstile's check of a token, a switchboard that injects faults,
 //! and a record of every call. Out of scope: persistence (a restart forgets everything), TLS, and any check of our own code: the
 //! signature here is written independently of the one the Workers verify.
 //!
@@ -17,6 +17,7 @@ mod cardlink_v1;
 mod clock;
 mod mail;
 mod mailbox;
+mod mailgun;
 mod pages;
 mod pay;
 mod pay_v1;
@@ -50,6 +51,7 @@ pub const ROUTES: &[&str] = &[
     "cardlink.search",
     cardlink::WEBHOOK,
     "mail.send",
+    mailgun::SEND,
     "turnstile.verify",
 ];
 
@@ -67,7 +69,7 @@ pub struct Config {
     /// Where the shop is. At v1 its Result, Refund and Chargeback URLs are settings of the dashboard, and stand there:
     /// `/api/webhooks/cardlink`, `.../refund`, `.../chargeback`.
     pub shop_url: String,
-    /// Bearer token the mail API expects.
+    /// Key both mail APIs expect: as bearer token (Resend), as the password of `api` (Mailgun).
     pub mail_api_key: String,
 }
 
@@ -167,6 +169,7 @@ fn router(app: Shared) -> Router {
             get(search::payments).layer(recorded("cardlink.search")),
         )
         .route("/mail/emails", post(mail::send).layer(recorded("mail.send")))
+        .route("/mailgun/v3/{domain}/messages", post(mailgun::send).layer(recorded(mailgun::SEND)))
         .route(
             "/turnstile/v0/siteverify",
             post(turnstile::verify).layer(recorded("turnstile.verify")),

@@ -84,7 +84,7 @@ impl Mail {
         }
     }
 
-    fn deliver(&mut self, message: Message) {
+    pub fn deliver(&mut self, message: Message) {
         if let Some(known) = message.idempotency_key.as_ref().and_then(|key| self.keys.get_mut(key)) {
             known.mail_id = Some(message.id.clone());
         }
@@ -212,7 +212,7 @@ pub fn bare_address(text: &str) -> &str {
     }
 }
 
-fn is_address(text: &str) -> bool {
+pub fn is_address(text: &str) -> bool {
     let parts = bare_address(text).rsplit_once('@');
     let whole = |part: &str| !part.is_empty() && !part.contains([' ', '<', '>', ',', '\r', '\n', '@']);
     parts.is_some_and(|(name, host)| whole(name) && whole(host) && host.contains('.')) && !text.contains(['\r', '\n'])

@@ -73,6 +73,7 @@ pub fn of(
         vars.insert("MAIL_PROVIDER", "resend".to_owned());
         vars.insert("MAIL_URL", format!("{}/mail", addresses.sandbox));
         vars.insert("MAIL_API_KEY", keys.mail_api_key.clone());
+        vars.insert("MAIL_WEBHOOK_SECRET", keys.mail_webhook_secret.clone());
         vars.insert("MAIL_FROM", "Demo shop <orders@shop.example>".to_owned());
         if test_clock {
             vars.insert("TEST_CLOCK", "1".to_owned());

@@ -37,6 +37,7 @@ pub struct Info {
     pub customer_token: String,
     pub jobs_secret: String,
     pub cardlink: Cardlink,
+    pub mail: Mail,
     pub order_token_key: String,
     /// For sealing codes as the admin Worker does.
     pub code_keys: BTreeMap<String, String>,
@@ -56,6 +57,13 @@ pub struct Cardlink {
     /// The bearer token, and the key of v1 notices.
     pub token: String,
     pub shop_id: String,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Mail {
+    pub api_key: String,
+    /// Signs the notices of the mail provider.
+    pub webhook_secret: String,
 }
 
 impl Info {

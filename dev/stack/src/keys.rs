@@ -32,6 +32,8 @@ pub struct Keys {
     pub jobs_secret: String,
     #[serde(default = "random_text")]
     pub mail_api_key: String,
+    #[serde(default = "svix_secret")]
+    pub mail_webhook_secret: String,
     #[serde(default = "random_text")]
     pub postgres_password: String,
     #[serde(default = "random_text")]
@@ -65,6 +67,11 @@ pub fn random_key() -> String {
 /// 32 random bytes in hex: for passwords and bearer secrets, safe in addresses and shells.
 pub fn random_text() -> String {
     hex::encode(random_bytes())
+}
+
+/// A signing secret as Svix, and so Resend, writes it.
+fn svix_secret() -> String {
+    format!("whsec_{}", random_key())
 }
 
 fn random_bytes() -> [u8; 32] {

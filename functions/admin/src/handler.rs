@@ -13,6 +13,8 @@
 //! | `GET alerts` | viewer | [`crate::alerts`] |
 //! | `POST alerts/{id}/resolve` | manager | [`crate::alerts`] |
 //! | `GET jobs` | viewer | [`crate::jobs`] |
+//! | `GET outbox` | viewer | [`crate::outbox`] |
+//! | `POST outbox/{id}/replay` | manager | [`crate::outbox`] |
 //!
 //! For every route, in this order:
 //! 1. No such route: 404 `not_found`. Another method: 405 with `Allow`. Over the limit: 413 (4 MB for the import, else 64 KB).
@@ -26,7 +28,7 @@ use shared::edge::Incoming;
 use shared::error::{ApiError, Code};
 
 use crate::staff::{Role, Staff};
-use crate::{Config, alerts, import, jobs, orders, products, refund, replace};
+use crate::{Config, alerts, import, jobs, orders, outbox, products, refund, replace};
 
 const MAX_BODY: usize = 64 * 1024;
 
@@ -54,6 +56,8 @@ enum Action<'a> {
     Alerts,
     ResolveAlert(&'a str),
     Jobs,
+    Outbox,
+    Replay(&'a str),
 }
 
 impl<'a> Action<'a> {
@@ -85,13 +89,17 @@ impl<'a> Action<'a> {
             (["alerts", _, "resolve"], _) => Err(ApiError::method_not_allowed("POST")),
             (["jobs"], "GET") => Ok(Self::Jobs),
             (["jobs"], _) => Err(ApiError::method_not_allowed("GET")),
+            (["outbox"], "GET") => Ok(Self::Outbox),
+            (["outbox"], _) => Err(ApiError::method_not_allowed("GET")),
+            (["outbox", id, "replay"], "POST") => Ok(Self::Replay(id)),
+            (["outbox", _, "replay"], _) => Err(ApiError::method_not_allowed("POST")),
             _ => Err(Code::NotFound.into()),
         }
     }
 
     fn min_role(self) -> Role {
         match self {
-            Self::Stock | Self::Products | Self::Orders | Self::Alerts | Self::Jobs => Role::Viewer,
+            Self::Stock | Self::Products | Self::Orders | Self::Alerts | Self::Jobs | Self::Outbox => Role::Viewer,
             Self::ImportCodes
             | Self::ReplaceCode(_)
             | Self::CreateProduct
@@ -99,7 +107,8 @@ impl<'a> Action<'a> {
             | Self::Resend(_)
             | Self::Resolve(_)
             | Self::Refund(_)
-            | Self::ResolveAlert(_) => Role::Manager,
+            | Self::ResolveAlert(_)
+            | Self::Replay(_) => Role::Manager,
         }
     }
 }
@@ -133,6 +142,8 @@ async fn run(config: &Config, request: &Incoming, staff: &Staff, action: Action<
         Action::Alerts => alerts::list(request, staff).await,
         Action::ResolveAlert(id) => alerts::resolve(staff, id).await,
         Action::Jobs => jobs::list(staff).await,
+        Action::Outbox => outbox::list(request, staff).await,
+        Action::Replay(id) => outbox::replay(config, request, staff, id).await,
     }
 }
 
@@ -157,6 +168,8 @@ mod tests {
             (Method::GET, "/api/admin/alerts", Action::Alerts),
             (Method::POST, "/api/admin/alerts/1/resolve", Action::ResolveAlert("1")),
             (Method::GET, "/api/admin/jobs", Action::Jobs),
+            (Method::GET, "/api/admin/outbox", Action::Outbox),
+            (Method::POST, "/api/admin/outbox/1/replay", Action::Replay("1")),
         ] {
             assert_eq!(Action::of(&method, path).unwrap(), action, "{method} {path}");
         }
@@ -174,7 +187,9 @@ mod tests {
             (Method::GET, "/api/admin/codes/1/replace", Code::MethodNotAllowed),
             (Method::POST, "/api/admin/codes/1/revoke", Code::NotFound),
             (Method::POST, "/api/admin/jobs", Code::MethodNotAllowed),
-            (Method::POST, "/api/admin/outbox/1/replay", Code::NotFound),
+            (Method::POST, "/api/admin/outbox", Code::MethodNotAllowed),
+            (Method::GET, "/api/admin/outbox/1/replay", Code::MethodNotAllowed),
+            (Method::POST, "/api/admin/outbox/1", Code::NotFound),
             (Method::GET, "/api/admin/reports/revenue", Code::NotFound),
             (Method::GET, "/api/admin", Code::NotFound),
         ] {

@@ -1,4 +1,4 @@
-//! Worker `admin`: what the staff does with codes, products, orders and alerts.
+//! Worker `admin`: what the staff does with codes, products, orders, alerts and messages.
 //!
 //! In scope: checking what a member of staff asks for, sealing codes before they reach the database, and calling the database in the
 //! member's own name. Out of scope: rights. They are those of the token's owner, and SQL functions decide and audit; this Worker's own
@@ -9,6 +9,7 @@ mod handler;
 mod import;
 mod jobs;
 mod orders;
+mod outbox;
 mod products;
 mod read;
 mod refund;

@@ -158,3 +158,30 @@ pub struct Alert {
     pub created_at: String,
     pub last_seen_at: String,
 }
+
+/// A row of the outbox as staff see it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all(serialize = "camelCase", deserialize = "snake_case"))]
+pub struct Message {
+    pub id: Uuid,
+    pub kind: String,
+    pub order_id: Uuid,
+    pub status: String,
+    pub to: Option<String>,
+    pub attempts: u32,
+    /// How often staff had it tried again.
+    pub replays: u32,
+    pub last_error: Option<String>,
+    /// An attempt ended without an answer: the provider may have the mail.
+    pub may_have_been_sent: bool,
+    /// A later message of this kind, about the same order, was sent.
+    pub sent_since: bool,
+    pub delivery: Option<String>,
+    pub delivery_reason: Option<String>,
+    pub delivered_at: Option<String>,
+    pub created_at: String,
+    pub next_attempt_at: Option<String>,
+    pub finished_at: Option<String>,
+    /// The message this one took the place of.
+    pub replaces: Option<Uuid>,
+}

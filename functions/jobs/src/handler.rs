@@ -1,4 +1,5 @@
 //! `POST /api/jobs/run/{name}`: one job, at once, also when it is not due; or `tick`, which is what the cron trigger runs.
+//! (`POST /api/webhooks/mail`: see [`crate::webhook`].)
 //!
 //! 1. Any other path: 404 `not_found`; any other method: 405 with `Allow`.
 //! 2. No `Authorization: Bearer <JOBS_SECRET>`: 401 `unauthorized`, nothing done.
@@ -17,9 +18,9 @@ use shared::edge::{self, Incoming};
 use shared::error::{ApiError, Code};
 use shared::postgrest::Rpc;
 
-use crate::{Config, bills, digest, expiry, metrics, outbox, reconcile, refunds, reseal, schedule};
+use crate::{Config, bills, digest, expiry, metrics, outbox, reconcile, refunds, reseal, schedule, webhook};
 
-pub const MAX_BODY: usize = 4 * 1024;
+const MAX_BODY: usize = 4 * 1024;
 /// Orders one run looks at.
 const BATCH: u32 = 50;
 /// Calls of `fulfil_waiting` in one run; each delivers up to [`BATCH`] orders.
@@ -86,7 +87,15 @@ struct Answer<'a> {
     report: Value,
 }
 
+/// Bytes the body of a request to this path may have.
+pub fn body_limit(path: &str) -> usize {
+    if path == webhook::PATH { webhook::MAX_BODY } else { MAX_BODY }
+}
+
 pub async fn handle(config: Config, request: Incoming) -> Result<Response<String>, ApiError> {
+    if request.path == webhook::PATH {
+        return webhook::handle(&config, &request).await;
+    }
     let Some(name) = request.path.strip_prefix("/api/jobs/run/") else {
         return Err(Code::NotFound.into());
     };
@@ -134,7 +143,7 @@ async fn low_stock(config: &Config, now: Now, allowance: &Allowance) -> Result<S
     Ok(total)
 }
 
-fn clock(config: &Config, request: &Incoming) -> Result<Now, ApiError> {
+pub fn clock(config: &Config, request: &Incoming) -> Result<Now, ApiError> {
     match client_info::header_text(&request.headers, "x-test-clock", 64) {
         Some(text) if config.test_clock => DateTime::parse_from_rfc3339(&text)
             .map(|time| Some(time.with_timezone(&Utc)))

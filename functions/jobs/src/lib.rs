@@ -1,9 +1,9 @@
 //! Worker `jobs`: everything that happens without a shopper waiting for it.
 //!
-//! In scope: running what is due (`schedule.rs`), sending what the outbox holds, asking the provider about bills, giving money back,
-//! ending reservations that were never paid, delivering orders that waited for codes, sealing codes anew when their key is replaced,
-//! watching the ledger, counting, alerts, the daily reconciliation. It is the only Worker that talks to mail and other outgoing services.
-//! Out of scope: deciding what is due; SQL functions do that.
+//! In scope: running what is due (`schedule.rs`), sending what the outbox holds and hearing from the mail provider what became of it,
+//! asking the payment provider about bills, giving money back, ending reservations that were never paid, delivering orders that waited for
+//! codes, sealing codes anew when their key is replaced, watching the ledger, counting, alerts, the daily reconciliation. It is the only
+//! Worker that talks to mail and other outgoing services. Out of scope: deciding what is due; SQL functions do that.
 
 mod bills;
 mod digest;
@@ -16,6 +16,7 @@ mod reconcile;
 mod refunds;
 mod reseal;
 mod schedule;
+mod webhook;
 
 use http::Response;
 use shared::calls::Calls;
@@ -36,6 +37,7 @@ pub struct Config {
     pub token_key: OrderTokenKey,
     pub cardlink: Client,
     pub mail: mail::Sender,
+    pub mail_webhook: webhook::Key,
     pub outgoing: Outgoing,
     /// Of this run, to the database and outside.
     pub calls: Calls,
@@ -52,13 +54,15 @@ impl Config {
         let kid = bindings.required("CODE_ACTIVE_KID")?;
         let code_keys = "{\"kid\": \"<base64 of 32 bytes>\"} with the kid CODE_ACTIVE_KID names";
         let calls = Calls::default();
+        let mail = mail::Sender::from_bindings(bindings)?;
         Ok(Self {
             db: bindings.db()?.counting(calls.clone()),
             jobs_secret: bindings.secret("JOBS_SECRET")?,
             code_keys: bindings.parsed("CODE_KEYS", code_keys, |json| CodeKeys::parse(json, Some(&kid)).ok())?,
             token_key: bindings.parsed("ORDER_TOKEN_KEY", "base64 of at least 32 bytes", OrderTokenKey::parse)?,
             cardlink: Client::from_bindings(bindings)?.counting(calls.clone()),
-            mail: mail::Sender::from_bindings(bindings)?,
+            mail_webhook: webhook::Key::from_bindings(bindings, mail.provider)?,
+            mail,
             outgoing: Outgoing::counting(calls.clone()),
             calls,
             cardlink_shop_id: bindings.optional("CARDLINK_SHOP_ID"),
@@ -71,16 +75,8 @@ impl Config {
 #[event(fetch)]
 async fn fetch(request: HttpRequest, env: Env, _ctx: Context) -> worker::Result<Response<String>> {
     let health_db = |config: &Config| Some(config.db.clone());
-    edge::serve(
-        "jobs",
-        request,
-        &env,
-        handler::MAX_BODY,
-        Config::from_bindings,
-        health_db,
-        handler::handle,
-    )
-    .await
+    let limit = handler::body_limit(request.uri().path());
+    edge::serve("jobs", request, &env, limit, Config::from_bindings, health_db, handler::handle).await
 }
 
 #[event(scheduled)]

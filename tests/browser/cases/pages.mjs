@@ -149,10 +149,14 @@ export const pages = {
         await answers.nth(before).waitFor();
       }
       await see('staff-copilot');
-      for (const view of ['Orders', 'Codes', 'Products', 'Alerts']) {
+      for (const view of ['Orders', 'Codes', 'Products', 'Mails', 'Alerts']) {
         await page.getByRole('navigation', { name: 'Staff' }).getByRole('link', { name: view }).click();
         await page.getByRole('heading', { name: view, level: 1 }).waitFor();
         await page.getByText('Loading', { exact: true }).waitFor({ state: 'detached' });
+        if (admin && view === 'Mails') {
+          await page.getByLabel('Show').selectOption({ label: 'All' });
+          await page.getByText('Loading', { exact: true }).waitFor({ state: 'detached' });
+        }
         if (admin && view === 'Products') await page.getByRole('button', { name: /^Change Nimbus/ }).click();
         // Without the function behind it a view says so, and must say it soundly.
         await see(`staff-${view.toLowerCase()}`, ...(admin ? [] : [404]));

@@ -189,6 +189,43 @@ export const staff = {
     Object.assign(facts, { orderId });
   },
 
+  async a_mail_that_was_given_up_is_tried_again_at_the_desk({ browser, stack, facts, shots, skip }) {
+    if (!await stack.has('GET', '/api/admin/outbox')) skip('GET /api/admin/outbox answers 404: the function admin does not exist yet');
+    const buyer = await visitor(browser);
+    const email = stack.someone('dead');
+    const faults = (rules) => fetch(`${stack.info.sandbox}/faults`, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ rules }) });
+    await faults([{ route: 'mail.send', match: email, status: 422, body: { name: 'invalid_parameter' } }]);
+    await buyer.goto(stack.shop);
+    await choose(buyer);
+    const { orderId } = await order(buyer, { email });
+    await payPage(buyer);
+    await buyer.getByRole('heading', { name: /Your order is complete/ }).waitFor();
+
+    const page = await visitor(browser, { init: AXE });
+    await desk(page, stack, stack.info.admin_token);
+    const again = page.getByRole('button', { name: `Try again: the mail to ${email}` });
+    for (let n = 0; n < 50 && !await again.count(); n += 1) {
+      await stack.run('outbox');
+      await page.getByRole('link', { name: 'Copilot' }).click();
+      await page.getByRole('link', { name: 'Mails' }).click();
+      await page.getByText('Loading', { exact: true }).waitFor({ state: 'detached' });
+    }
+    const row = page.getByRole('row').filter({ hasText: email });
+    await row.getByText('HTTP 422 invalid_parameter').waitFor();
+    await inspect(page, 'staff-mails-dead', { shots });
+    await faults([]);
+    // With the keyboard alone.
+    await again.focus();
+    await page.keyboard.press('Enter');
+    await page.getByText(`The mail to ${email} is on its way again.`).waitFor();
+    await stack.mails(email);
+    await page.getByLabel('Show').selectOption({ label: 'Sent' });
+    await row.getByText('Sent', { exact: true }).waitFor();
+    sound(page);
+    sound(buyer);
+    Object.assign(facts, { orderId });
+  },
+
   async a_viewer_is_told_what_only_managers_may_do({ browser, stack, skip }) {
     if (!await stack.has('GET', '/api/admin/orders')) skip('GET /api/admin/orders answers 404: the function admin does not exist yet');
     const page = await visitor(browser);

@@ -30,6 +30,7 @@ export const readStack = async (path) => {
         await new Promise((done) => setTimeout(done, 200));
       }
     },
+    run: (job) => get(`${info.gateway}/api/jobs/run/${job}`, { method: 'POST', headers: { authorization: `Bearer ${info.jobs_secret}` } }),
     pay: (billId, how = 'pay') => get(`${info.sandbox}/pay/${billId}/${how}`, { method: 'POST' }),
     product: (last) => `00000000-0000-4000-8000-0000000001${last}`,
     someone: (name) => `${name}-${Math.random().toString(36).slice(2, 10)}@example.com`,

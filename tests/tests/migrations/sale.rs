@@ -124,6 +124,14 @@ async fn staff(caller: &Caller<'_>, product: Uuid, paid: &str) {
     let decision = json!({"order_id": order, "action": "deliver", "note": "Accepted."});
     assert_eq!(act("resolve_order", decision).await["order"]["fulfilment"], "delivered");
     act("resend_order", json!({"order_id": paid})).await;
+    assert_eq!(
+        act("staff_outbox", json!({"status": "done"})).await["rows"][0]["delivery"],
+        "delivered"
+    );
+    let waiting = act("staff_outbox", json!({"status": "pending"})).await["rows"][0]["id"].clone();
+    caller
+        .outcome("authenticated", "replay_outbox", json!({"outbox_id": waiting}), "outbox_not_dead")
+        .await;
 
     let filter = json!({"status": "paid", "from": "2020-01-01", "to": "2999-12-31", "email": "Buyer@", "min_amount": "37.50", "limit": 1});
     let page = act("staff_orders", filter.clone()).await;
@@ -178,14 +186,25 @@ pub async fn works(db: &Client) {
         .await;
     assert_eq!(order["order"]["codes"].as_array().map(Vec::len), Some(1), "{order}");
     let claimed = caller.call("edge_jobs", "claim_outbox", json!({"limit": 20, "lease_s": 60})).await;
-    let (id, kind) = (&claimed["rows"][0]["id"], &claimed["rows"][0]["kind"]);
+    let (id, kind, lease) = (&claimed["rows"][0]["id"], &claimed["rows"][0]["kind"], &claimed["rows"][0]["lease"]);
     assert_eq!(kind, "mail.codes", "{claimed}");
     let begun = caller
-        .call("edge_jobs", "begin_outbox", json!({"rows": [{"id": id, "payload_hash": "h"}]}))
+        .call(
+            "edge_jobs",
+            "begin_outbox",
+            json!({"rows": [{"id": id, "lease": lease, "payload_hash": "h"}]}),
+        )
         .await;
     assert_eq!(begun["rows"][0]["outcome"], "send", "{begun}");
-    let sent = json!({"rows": [{"id": id, "outcome": "sent", "provider_id": "m1", "duration_ms": 20}]});
-    assert_eq!(caller.call("edge_jobs", "finish_outbox", sent).await["sent"], 1);
+    let verdict = |outcome: &str| {
+        let row = json!({"id": id, "lease": lease, "outcome": outcome, "provider_id": "m1", "duration_ms": 20, "error": "HTTP 422"});
+        json!({"provider": "resend", "rows": [row]})
+    };
+    assert_eq!(caller.call("edge_jobs", "finish_outbox", verdict("sent")).await["sent"], 1);
+    assert_eq!(caller.call("edge_jobs", "finish_outbox", verdict("dead")).await["stale"], 1);
+    let event = json!({"provider": "resend", "event_id": "e1", "fingerprint": "f", "type": "delivered", "provider_id": "m1"});
+    caller.outcome("edge_jobs", "record_mail_event", event.clone(), "recorded").await;
+    caller.outcome("edge_jobs", "record_mail_event", event, "duplicate").await;
 
     // One expires and is paid late, when the last code is reserved for another; that one expires too, and frees it.
     let late = caller.order(product, Some("bill-2")).await;

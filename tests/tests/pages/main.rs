@@ -37,6 +37,7 @@ const CASES: &[&str] = &[
     "staff_import_codes_and_look_after_orders",
     "a_bad_code_is_replaced_at_the_desk",
     "an_order_under_review_is_resolved_at_the_desk",
+    "a_mail_that_was_given_up_is_tried_again_at_the_desk",
     "a_viewer_is_told_what_only_managers_may_do",
     "an_ended_access_leads_back_to_the_sign_in",
     "staff_give_money_back_with_the_keyboard_alone",

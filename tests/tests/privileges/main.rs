@@ -53,11 +53,12 @@ pub const GRANTS: &[(&str, &[&str])] = &[
     ("get_order", &["edge_orders"]),
     ("purge_idempotency", &["edge_jobs"]),
     ("settle_payment", &["edge_cardlink", "edge_jobs"]),
-    ("record_rejected_webhook", &["edge_cardlink"]),
+    ("record_rejected_webhook", &["edge_cardlink", "edge_jobs"]),
     ("log_webhook_failure", &["edge_cardlink"]),
     ("claim_outbox", &["edge_jobs"]),
     ("begin_outbox", &["edge_jobs"]),
     ("finish_outbox", &["edge_jobs"]),
+    ("record_mail_event", &["edge_jobs"]),
     ("expirable_orders", &["edge_jobs"]),
     ("expire_orders", &["edge_jobs"]),
     ("fulfil_waiting", &["edge_admin", "edge_jobs"]),
@@ -114,6 +115,8 @@ pub const GRANTS: &[(&str, &[&str])] = &[
     ("reseal_codes", &["edge_jobs"]),
     ("close_ledger_days", &["edge_jobs"]),
     ("check_ledger", &["edge_jobs"]),
+    ("staff_outbox", &["authenticated"]),
+    ("replay_outbox", &["authenticated"]),
 ];
 
 /// Functions with the named parameters of the source documents, or none; all others take one `p jsonb`.

@@ -8,7 +8,11 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Deserialize)]
 pub struct MailRow {
     pub id: Uuid,
+    /// The claim's token: shown again when the row is begun and finished.
+    pub lease: Uuid,
     pub kind: Kind,
+    /// Why this mail is sent, where it is not the sale: `code_replaced`. A word unknown here changes nothing.
+    pub reason: Option<String>,
     pub to: String,
     pub locale: Option<String>,
     pub tenant: Tenant,
@@ -35,6 +39,13 @@ pub struct Tenant {
     pub site_url: String,
     pub support_email: Option<String>,
     pub theme: Option<Value>,
+}
+
+impl MailRow {
+    /// A mail with codes that take the place of others.
+    pub fn is_replacement(&self) -> bool {
+        self.kind != Kind::Receipt && self.reason.as_deref() == Some("code_replaced")
+    }
 }
 
 impl Tenant {

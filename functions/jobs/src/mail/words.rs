@@ -21,29 +21,61 @@ pub struct Words {
     pub support: &'static str,
 }
 
-pub fn words(kind: Kind, locale: Option<&str>) -> Words {
-    match locale {
-        Some("ru") => russian(kind),
-        _ => english(kind),
+/// What a mail is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    Codes,
+    Gift,
+    Receipt,
+    ReplacedCodes,
+    ReplacedGift,
+}
+
+impl Topic {
+    pub fn of(kind: Kind, is_replacement: bool) -> Self {
+        match (kind, is_replacement) {
+            (Kind::Codes, false) => Self::Codes,
+            (Kind::Codes, true) => Self::ReplacedCodes,
+            (Kind::Gift, false) => Self::Gift,
+            (Kind::Gift, true) => Self::ReplacedGift,
+            (Kind::Receipt, _) => Self::Receipt,
+        }
     }
 }
 
-fn english(kind: Kind) -> Words {
-    let (subject, title, intro) = match kind {
-        Kind::Codes => (
+pub fn words(topic: Topic, locale: Option<&str>) -> Words {
+    match locale {
+        Some("ru") => russian(topic),
+        _ => english(topic),
+    }
+}
+
+fn english(topic: Topic) -> Words {
+    let (subject, title, intro) = match topic {
+        Topic::Codes => (
             "Your Gift Cards Are Ready!",
             "Your gift cards are ready",
             "Thank you for your order. Here are your codes:",
         ),
-        Kind::Gift => (
+        Topic::Gift => (
             "You have received a gift card!",
             "A gift for you",
             "Somebody has sent you a gift card. Here is your code:",
         ),
-        Kind::Receipt => (
+        Topic::Receipt => (
             "Your gift is on its way",
             "Your gift is on its way",
             "Thank you for your order. The codes went to the recipient; this is your receipt:",
+        ),
+        Topic::ReplacedCodes => (
+            "Your replacement codes",
+            "Your codes have been replaced",
+            "A code of your order did not work, and we have replaced it. These are the codes that are valid now:",
+        ),
+        Topic::ReplacedGift => (
+            "Your gift card has a new code",
+            "Your gift has a new code",
+            "A code of your gift card did not work, and it has been replaced. This is what is valid now:",
         ),
     };
     Words {
@@ -69,22 +101,32 @@ fn english(kind: Kind) -> Words {
     }
 }
 
-fn russian(kind: Kind) -> Words {
-    let (subject, title, intro) = match kind {
-        Kind::Codes => (
+fn russian(topic: Topic) -> Words {
+    let (subject, title, intro) = match topic {
+        Topic::Codes => (
             "Ваши подарочные карты готовы!",
             "Ваши подарочные карты готовы",
             "Спасибо за заказ. Вот ваши коды:",
         ),
-        Kind::Gift => (
+        Topic::Gift => (
             "Вам подарили подарочную карту!",
             "Подарок для вас",
             "Вам отправили подарочную карту. Вот ваш код:",
         ),
-        Kind::Receipt => (
+        Topic::Receipt => (
             "Ваш подарок уже в пути",
             "Ваш подарок уже в пути",
             "Спасибо за заказ. Коды отправлены получателю, а это ваш чек:",
+        ),
+        Topic::ReplacedCodes => (
+            "Ваши новые коды",
+            "Мы заменили ваши коды",
+            "Один из кодов вашего заказа не сработал, и мы его заменили. Теперь действуют эти коды:",
+        ),
+        Topic::ReplacedGift => (
+            "Новый код вашей подарочной карты",
+            "У вашего подарка новый код",
+            "Один из кодов вашей подарочной карты не сработал, и его заменили. Вот что действует теперь:",
         ),
     };
     Words {

@@ -5,10 +5,11 @@ import { copilot } from './copilot.js';
 import { orders } from './orders.js';
 import { codes } from './codes.js';
 import { products } from './products.js';
+import { mails } from './mails.js';
 import { alerts } from './alerts.js';
 import { jobs } from './jobs.js';
 
-const VIEWS = { copilot, orders, codes, products, alerts, health: jobs };
+const VIEWS = { copilot, orders, codes, products, mails, alerts, health: jobs };
 
 const problem = $('#problem');
 

@@ -37,5 +37,5 @@ export const fill = async (place, work) => {
   }
 };
 
-const KINDS = { active: 'good', paid: 'good', delivered: 'good', sent: 'good', manual_review: 'warn', waiting: 'warn', pending: '', out_of_stock: 'warn', failed: 'bad', critical: 'bad', chargeback: 'bad', warning: 'warn' };
+const KINDS = { active: 'good', paid: 'good', delivered: 'good', sent: 'good', manual_review: 'warn', waiting: 'warn', pending: '', out_of_stock: 'warn', failed: 'bad', critical: 'bad', chargeback: 'bad', warning: 'warn', done: 'good', dead: 'bad', bounced: 'bad', suppressed: 'bad', complained: 'warn', delayed: 'warn' };
 export const badge = (state) => h('span', { class: `badge ${KINDS[state] ?? ''}` }, words(state));
