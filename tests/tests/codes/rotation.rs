@@ -30,6 +30,7 @@ async fn worker(shop: &Shop, function: &str, kids: &[&str], active: &str) -> Own
         ("MAIL_PROVIDER", "resend"),
         ("MAIL_URL", &mail),
         ("MAIL_API_KEY", "unused"),
+        ("MAIL_WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
         ("MAIL_FROM", "Shop <orders@shop.example>"),
     ];
     OwnWorker::start(function, &bindings).await
