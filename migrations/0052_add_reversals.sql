@@ -34,10 +34,6 @@
 
 set local role lonieve_owner;
 
-alter table ops.system_notifications drop constraint system_notifications_type_known,
-  add constraint system_notifications_type_known check (type in ('low_stock', 'failed_email', 'pending_payment', 'no_codes_available',
-    'amount_mismatch', 'currency_mismatch', 'underpaid', 'overpaid', 'chargeback', 'refund_failed'));
-
 create function shop.revoke_sold_codes(p_order_id uuid, p_reason text, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$
 declare
