@@ -199,12 +199,7 @@ async fn wrong_requests_are_refused_with_their_codes_and_write_nothing() {
         assert_eq!(refused.header("allow"), Some(allow));
     }
     // Routes of later work.
-    for path in [
-        format!("orders/{order}/refund"),
-        "outbox/1/replay".into(),
-        "codes/1/replace".into(),
-        "nothing".into(),
-    ] {
+    for path in [format!("orders/{order}/refund"), "outbox/1/replay".into(), "nothing".into()] {
         send(Method::POST, path, "application/json", "{}".into())
             .await
             .refused(404, "not_found");
