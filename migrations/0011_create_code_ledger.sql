@@ -44,10 +44,12 @@ create trigger code_ledger_append_only before update or delete or truncate on sh
   for each statement execute function ops.refuse_change();
 
 create function ops.ledger_hash(r shop.code_ledger) returns text
-language sql stable set search_path = '' as $$
-  select encode(sha256(convert_to(jsonb_build_array(
+language plpgsql stable set search_path = '' as $$
+begin
+  return encode(sha256(convert_to(jsonb_build_array(
     'lonieve.ledger.v1', r.prev_hash, r.tenant_id, r.code_id, r.seq, r.entry, r.order_id, r.actor, r.details,
-    to_char(r.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text, 'UTF8')), 'hex')
+    to_char(r.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text, 'UTF8')), 'hex');
+end
 $$;
 comment on function ops.ledger_hash(shop.code_ledger) is 'The hash a ledger row must carry: over its content and the previous row''s hash.';
 
