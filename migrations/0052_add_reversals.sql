@@ -26,7 +26,7 @@
 -- After a refund, a bill still says SUCCESS at the provider. So a refund of money we had not heard of marks the money as in, and no
 -- later notice of the payment can release a code for it.
 --
--- A refund that staff asked for (0058) has its row before the provider knows of it. Whoever hears first that it is done, notice or job,
+-- A refund that staff asked for (0060) has its row before the provider knows of it. Whoever hears first that it is done, notice or job,
 -- completes that row: `shop.asked_refund` finds it.
 --
 -- Rejected: believing amounts of the notice (partly unsigned); raising where more goes back than came in (the provider has done it
