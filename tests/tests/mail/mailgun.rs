@@ -62,6 +62,7 @@ async fn worker(changed: &[(&str, &str)]) -> OwnWorker {
         ("JOBS_SECRET", info.jobs_secret.as_str()),
         ("ORDER_TOKEN_KEY", &info.order_token_key),
         ("CODE_KEYS", &keys),
+        ("CODE_ACTIVE_KID", "k1"),
         ("CARDLINK_API", "v2"),
         ("CARDLINK_URL", &cardlink),
         ("CARDLINK_TOKEN", &info.cardlink.token),
