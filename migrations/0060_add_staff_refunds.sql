@@ -176,6 +176,9 @@ begin
   if c.codes_revoked > 0 and o.fulfilment = 'revoked' and o.status in ('paid', 'partially_refunded') then
     -- The money stays, so the buyer has a right to codes. His own are spent; he gets others.
     update shop.orders set status = 'manual_review', review_reason = 'no_codes_available', fulfilment = 'waiting' where id = o.id;
+    perform ops.notify(f.tenant_id, 'no_codes_available', 'order:' || o.id, 'critical', shop.review_title('no_codes_available'),
+      'The codes it had were revoked for a refund that was not made. Import codes: the order is delivered as soon as there are enough.',
+      jsonb_build_object('order_id', o.id, 'refund_id', f.id), p_now);
   end if;
   perform ops.notify(f.tenant_id, 'refund_failed', 'order:' || f.order_id, 'critical', 'A refund was not made',
     ops.money(f.refund_amount) || ' was not given back: ' || left(p_reason, 300)

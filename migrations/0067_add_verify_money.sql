@@ -43,6 +43,8 @@ language sql stable set search_path = '' as $$
       (select y.status from shop.payments y where y.order_id = o.id order by y.created_at desc, y.id limit 1) as last_payment,
       exists (select from shop.refunds f where f.order_id = o.id and f.status = 'completed' and f.kind = 'refund' and f.refund_amount > 0) as is_refunded,
       exists (select from shop.refunds f where f.order_id = o.id and f.status = 'completed' and f.kind = 'chargeback') as is_charged_back,
+      -- Its codes, seen by nobody, are revoked before the provider has given the money back.
+      exists (select from shop.refunds f where f.order_id = o.id and f.status in ('pending', 'approved')) as is_asked_back,
       exists (select from ops.system_notifications n where n.tenant_id = o.tenant_id and n.subject = 'order:' || o.id and n.type = o.review_reason
         and (not n.is_resolved or n.resolved_by is not null)) as somebody_knows
     from o)
@@ -56,7 +58,8 @@ language sql stable set search_path = '' as $$
     (f.paid_at is null and f.fulfilment not in ('none', 'reserved'), 'it is not paid, but its codes are ' || f.fulfilment),
     (f.paid_at is not null and f.fulfilment = 'reserved' and f.status <> 'manual_review', 'it is paid, but its codes are only reserved'),
     (f.status in ('refunded', 'chargeback') and f.fulfilment not in ('none', 'revoked'), 'its money went back, but its codes are ' || f.fulfilment),
-    (f.status in ('paid', 'partially_refunded') and f.fulfilment not in ('delivered', 'reserved') and f.failure_reason is distinct from 'closed_by_staff',
+    (f.status in ('paid', 'partially_refunded') and f.fulfilment not in ('delivered', 'reserved') and f.failure_reason is distinct from 'closed_by_staff'
+        and not (f.fulfilment = 'revoked' and f.is_asked_back),
       'it is paid, has no codes, and nobody has decided so'),
     (f.fulfilment = 'waiting' and f.review_reason is distinct from 'no_codes_available', 'it waits for codes, but is not under review for that'),
     (f.status = 'manual_review' and not f.somebody_knows, 'it is under review (' || coalesce(f.review_reason, 'no reason') || ') without an alert'),
@@ -80,7 +83,7 @@ language sql stable set search_path = '' as $$
       exists (select from ops.audit_log a where a.subject = 'order:' || o.id and a.action = 'order.deliver') as was_accepted,
       g.fee_amount as fee, g.fee_percentage as fee_percent, coalesce(g.fee_fixed, 0) as fee_fixed, g.currency as fee_currency, g.id as fee_id
     from ops.orders_to_verify(p_tenant_id, p_from, p_to) o join shop.payments y on y.order_id = o.id
-    left join shop.transaction_fees g on g.payment_id = y.id and g.fee_type = 'payment_gateway'),
+    left join shop.transaction_fees g on g.payment_id = y.id and g.fee_type = 'payment_gateway' and g.reverses is null),
   worked_out as (
     select f.*,
       -- A surplus goes back first and is not the order's.

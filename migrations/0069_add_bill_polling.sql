@@ -14,7 +14,9 @@
 -- A bill that is handed out is not handed out again for five minutes, so two runs ask about different bills, and one that dies costs
 -- that long. Where the provider gave no usable answer it is asked again after ten minutes, for two days after the bill's end.
 --
--- The order is not locked here (only the payment's row, and only if nobody has it): nothing of the money moves.
+-- The order is not locked here, only the payment's row, and only if nobody has it: nothing of the money moves. `finish_looks` passes over a
+-- bill that somebody has, too: runs of expire_orders and fulfil_waiting hold many payments in the order of their own lists, and two that
+-- wait for each other's rows are a deadlock. Such a bill is asked about again five minutes after it was handed out.
 --
 -- Rejected: asking about every open bill each minute (a provider's rate limit, and a tick's 40 requests, are soon used up); a counter of
 -- looks (a look that was late would shift all that follow).
@@ -90,7 +92,7 @@ begin
       lateral jsonb_array_elements(coalesce(p -> k.what, '[]'::jsonb)) b
   ), held as (
     select y.id, k.what, o, y from looked k join shop.payments y on y.bill_id = k.bill_id join shop.orders o on o.id = y.order_id
-    order by y.id for update of y)
+    order by y.id for update of y skip locked)
   update shop.payments y set looked_at = case when h.what <> 'returned' then y.looked_at end, next_look_at = case
       when not shop.is_worth_a_look(h.o) then null
       when h.what = 'returned' then v_now
@@ -102,4 +104,4 @@ begin
 end
 $$;
 comment on function api.finish_looks(jsonb) is
-  'Role: edge_jobs. p: now, answered, unanswered, returned (not asked about) (ids of bills that were handed out). Says when each is handed out next. {outcome: ok, bills: how many are known}.';
+  'Role: edge_jobs. p: now, answered, unanswered, returned (not asked about) (ids of bills that were handed out). Says when each is handed out next; one whose payment is busy stays as due_bills left it. {outcome: ok, bills: how many were set}.';

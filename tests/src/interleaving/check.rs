@@ -48,7 +48,8 @@ pub const PROMISES: &[(&str, &str)] = &[
 /// Documented outcomes.
 const OUTCOMES: &[(&str, &[&str])] = &[
     ("create_order", &["created", "out_of_stock"]),
-    ("attach_bill", &["attached", "order_not_found"]),
+    // `order_closed`: the order had ended meanwhile; the bill is tied all the same.
+    ("attach_bill", &["attached", "order_closed", "order_not_found"]),
     ("fail_order", &["failed", "ignored"]),
     ("find_bill", &["found", "payment_not_found"]),
     (
@@ -67,7 +68,15 @@ const OUTCOMES: &[(&str, &[&str])] = &[
     ("settle_refund", &["refunded", "partially_refunded", "already_processed", "ignored"]),
     ("settle_chargeback", &["chargeback", "already_processed", "ignored"]),
     ("import_codes", &["ok"]),
-    ("resolve_order", &["ok", "order_not_found", "order_not_in_review", "out_of_stock"]),
+    (
+        "resolve_order",
+        &["ok", "order_not_found", "order_not_in_review", "refund_pending", "out_of_stock"],
+    ),
+    ("replace_code", &["ok", "code_not_found", "code_already_revoked", "out_of_stock"]),
+    (
+        "refund_order",
+        &["ok", "order_not_found", "order_not_refundable", "refund_too_large"],
+    ),
     ("resend_order", &["ok", "order_not_found", "order_not_delivered"]),
     ("get_order", &["ok", "not_found"]),
 ];
@@ -135,7 +144,7 @@ fn facts(run: &Run<'_>) -> Value {
         });
         json!({
             "id": buyer.order, "bill": buyer.bill, "total": money(buyer.total), "quantity": buyer.quantity, "created": said("create_order", "created"),
-            "attached": said("attach_bill", "attached"), "money": truth[at].word.is_some(), "plain": plain, "refunded": refunded.map(money),
+            "attached": said("attach_bill", "attached") || said("attach_bill", "order_closed"), "money": truth[at].word.is_some(), "plain": plain, "refunded": refunded.map(money),
             "charged": said("settle_chargeback", "chargeback"), "foreign": said("settle_refund", "ignored"),
         })
     });

@@ -104,6 +104,21 @@ async fn an_expiry_while_its_order_is_paid_passes_it_by() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_look_at_a_bill_passes_by_an_order_that_is_expiring() {
+    // It would wait with other payments in its hands, which the same run of expire_orders may want next: a deadlock.
+    let till = Till::with_codes(1).await;
+    let placed = till.place().await;
+    till.world.advance(4300);
+    let expire = (JOBS, "expire_orders", json!({"order_ids": [placed.order], "now": till.world.now()}));
+    let looks = json!({"answered": [placed.bill], "now": till.world.now()});
+    let (expired, busy) = till.pass(expire, (JOBS, "finish_looks", looks.clone())).await;
+    assert_eq!((&expired["expired"], &busy["bills"]), (&json!(1), &json!(0)));
+    let set = till.two.call(JOBS, "finish_looks", &looks).await.unwrap();
+    assert_eq!(set["bills"], 1, "nobody has it any more");
+    till.close().await;
+}
+
+#[tokio::test]
 async fn a_notice_that_is_being_parked_is_settled_by_the_bill_that_is_being_attached() {
     let till = Till::with_codes(1).await;
     let placed = till.unattached().await;

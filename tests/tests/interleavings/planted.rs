@@ -37,11 +37,17 @@ const FAULTS: &[(&str, &str, &str, &str, &[&str])] = &[
         "the fee is booked a second time, a cent above",
         "shop.book_gateway_fee",
         "do nothing",
-        "do update set fee_amount = excluded.fee_amount; insert into shop.transaction_fees (tenant_id, order_id, payment_id, fee_type, fee_amount) \
-         select tenant_id, order_id, null, 'payment_gateway', 0.01 from shop.payments where id = p_payment_id",
-        &["fees", "totals"],
+        "do nothing; insert into shop.transaction_fees (tenant_id, order_id, payment_id, fee_type, fee_amount, currency, created_at) \
+         select y.tenant_id, y.order_id, null, 'payment_gateway', 0.01, y.currency, p_now from shop.payments y where y.id = p_payment_id",
+        &["fees"],
     ),
-    ("fees are cut, not rounded", "shop.book_gateway_fee", "round(", "trunc(", &["fees"]),
+    (
+        "fees are cut, not rounded",
+        "shop.book_gateway_fee",
+        "round(p_amount",
+        "trunc(p_amount",
+        &["fees"],
+    ),
     (
         "the job locks codes before their order",
         "shop.expire_order",

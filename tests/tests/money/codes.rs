@@ -70,6 +70,8 @@ async fn a_refusal_is_told_to_staff_and_the_order_keeps_its_claim() {
     .await;
     let refund = ask(&shop, &order, None).await;
     assert_eq!(state(&shop, &order).await, "paid revoked");
+    let found = "select count(*) from ops.verify_money($1)";
+    assert_eq!(shop.count(found).await, 0, "the refund is on its way: no fault");
     let ran = run(&shop, 0).await;
     assert_eq!(ran["refunds_rejected"], 1, "{ran}");
     assert_eq!(refund_rows(&shop, &order).await, "refund 37.50 full rejected");
@@ -89,9 +91,12 @@ async fn a_refusal_is_told_to_staff_and_the_order_keeps_its_claim() {
     );
     // No money moved, so the buyer gets a code: another one, since his own was revoked.
     assert_eq!(state(&shop, &order).await, "manual_review waiting no_codes_available");
+    assert_eq!(alerts(&shop, &order).await, "no_codes_available critical, refund_failed critical");
+    assert_eq!(shop.count(found).await, 0, "money, states and alerts fit together");
     assert_eq!(columns(&shop, &order).await, "1.39 0.00 6.11 none");
     shop.job("fulfil_waiting", None).await.expect(200);
     assert_eq!(state(&shop, &order).await, "paid delivered");
+    assert_eq!(alerts(&shop, &order).await, "refund_failed critical");
     assert_eq!(
         (ledger(&shop, &order).await.as_str(), shown_codes(&shop, &order).await),
         ("reserved sold revoked sold", 1)
