@@ -133,6 +133,11 @@ begin
       x.attempts := x.attempts + 1;
       x.unanswered_at := v_now;
     end if;
+    if x.locked_until is not null and not v_taken and x.kind in ('mail.codes', 'mail.gift') then
+      -- Counted at the order too, unless somebody is busy with it.
+      update shop.orders o set email_retry_count = o.email_retry_count + 1
+      where o.id = (select busy.id from shop.orders busy where busy.id = x.aggregate_id for update skip locked);
+    end if;
     if v_taken or x.attempts >= 8 then
       -- The order's lock comes before the row's everywhere else; here it is only tried, and a busy order waits for the next run.
       perform from shop.orders o where o.id = x.aggregate_id for update skip locked;

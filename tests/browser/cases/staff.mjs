@@ -219,7 +219,13 @@ export const staff = {
     await page.keyboard.press('Enter');
     await page.getByText(`The mail to ${email} is on its way again.`).waitFor();
     await stack.mails(email);
-    await page.getByLabel('Show').selectOption({ label: 'Sent' });
+    // The mail is in the mailbox a moment before that is booked.
+    for (let n = 0; n < 50 && !await row.getByText('Sent', { exact: true }).count(); n += 1) {
+      for (const label of ['Waiting', 'Sent']) {
+        await page.getByLabel('Show').selectOption({ label });
+        await page.getByText('Loading', { exact: true }).waitFor({ state: 'detached' });
+      }
+    }
     await row.getByText('Sent', { exact: true }).waitFor();
     sound(page);
     sound(buyer);
