@@ -1,7 +1,7 @@
 -- Partners and their links (L-109, L-110).
 --
 -- What: who sends customers, and the `?ref=` codes they use. Order create reads them to note where an order came from; commission
--- is 0054, payouts are later work.
+-- is 0056, payouts are later work.
 --
 -- Clicks, conversions, revenue and commission of a link are folded from append-only rows by a job, never counted up in a
 -- money transaction: a popular link's row would make all its buyers wait for each other.

@@ -1,11 +1,11 @@
 -- The ledger of codes: what happened to each, in order, tamper-evident.
 --
 -- What: one append-only row for each step of a code's life, chained by sha256 to the previous row of the same code. Whoever
--- changes, removes or inserts a row in the middle breaks the chain, and `ops.verify_ledger` (0056) says where. Called by every function
+-- changes, removes or inserts a row in the middle breaks the chain, and `ops.verify_ledger` (0065) says where. Called by every function
 -- that moves a code; the caller holds the code's row lock, which is what makes "the previous row" well defined.
 --
 -- Rejected: one chain over all codes. It was measured to cap sales at about a third of the throughput, because every sale waits
--- for the one before. The daily digest over all rows, chained day to day, is added in 0056.
+-- for the one before. The daily digest over all rows, chained day to day, is added in 0065.
 --
 -- The hashed text is a JSON array, not joined with a separator: no value can imitate a neighbour.
 
@@ -44,10 +44,12 @@ create trigger code_ledger_append_only before update or delete or truncate on sh
   for each statement execute function ops.refuse_change();
 
 create function ops.ledger_hash(r shop.code_ledger) returns text
-language sql stable set search_path = '' as $$
-  select encode(sha256(convert_to(jsonb_build_array(
+language plpgsql stable set search_path = '' as $$
+begin
+  return encode(sha256(convert_to(jsonb_build_array(
     'lonieve.ledger.v1', r.prev_hash, r.tenant_id, r.code_id, r.seq, r.entry, r.order_id, r.actor, r.details,
-    to_char(r.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text, 'UTF8')), 'hex')
+    to_char(r.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text, 'UTF8')), 'hex');
+end
 $$;
 comment on function ops.ledger_hash(shop.code_ledger) is 'The hash a ledger row must carry: over its content and the previous row''s hash.';
 
@@ -57,7 +59,7 @@ language plpgsql set search_path = '' as $$
 declare
   r shop.code_ledger;
 begin
-  -- A transaction id before a row id: what closes the days (0056) tells by it which row ids may still be on their way.
+  -- A transaction id before a row id: what closes the days (0065) tells by it which row ids may still be on their way.
   perform pg_catalog.pg_current_xact_id();
   select l.seq, l.row_hash into r.seq, r.prev_hash from shop.code_ledger l where l.code_id = p_code_id order by l.seq desc limit 1;
   r.seq := coalesce(r.seq, 0) + 1;

@@ -1,7 +1,7 @@
 -- Scheduled jobs and their runs (L-123, L-126).
 --
 -- What: two tables of the document. All jobs run from one cron trigger of the jobs Worker (LD-117: two schedulers ran one job twice); what is
--- due is decided in SQL, under a lease, by the functions of 0061. `job_type` and `job_config` are the document's; nothing in them is ever
+-- due is decided in SQL, under a lease, by the functions of 0068. `job_type` and `job_config` are the document's; nothing in them is ever
 -- executed (LD-113): the Worker has a fixed list of names, and a row only says when.
 
 set local role lonieve_owner;

@@ -26,17 +26,13 @@
 -- After a refund, a bill still says SUCCESS at the provider. So a refund of money we had not heard of marks the money as in, and no
 -- later notice of the payment can release a code for it.
 --
--- A refund that staff asked for (0058) has its row before the provider knows of it. Whoever hears first that it is done, notice or job,
+-- A refund that staff asked for (0060) has its row before the provider knows of it. Whoever hears first that it is done, notice or job,
 -- completes that row: `shop.asked_refund` finds it.
 --
 -- Rejected: believing amounts of the notice (partly unsigned); raising where more goes back than came in (the provider has done it
 -- already; it must be recorded); putting revoked codes back on the shelf.
 
 set local role lonieve_owner;
-
-alter table ops.system_notifications drop constraint system_notifications_type_known,
-  add constraint system_notifications_type_known check (type in ('low_stock', 'failed_email', 'pending_payment', 'no_codes_available',
-    'amount_mismatch', 'currency_mismatch', 'underpaid', 'overpaid', 'chargeback', 'refund_failed'));
 
 create function shop.revoke_sold_codes(p_order_id uuid, p_reason text, p_now timestamptz) returns integer
 language plpgsql set search_path = '' as $$

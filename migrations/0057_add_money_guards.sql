@@ -5,7 +5,7 @@
 -- on it, and what the provider adds (its ids, the sum it really gave back). A completed one never changes again; a rejected one only
 -- to completed, where the provider thinks better of it. No refund changes its order, its payment, who asked for it, when or why.
 --
--- Commissions (0054) and the code ledger (0011) are append-only in the same way.
+-- Commissions (0056) and the code ledger (0011) are append-only in the same way.
 --
 -- Rejected: a second table of refund events (the row's few states are all there is to know, and the audit says who asked).
 

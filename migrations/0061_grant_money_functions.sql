@@ -1,4 +1,4 @@
--- Who may call what the files 0054 to 0058 added.
+-- Who may call what the files 0056 to 0060 added.
 --
 -- What: staff ask for a refund in their own name; jobs carries it out and folds the counters. One grant a line, as in 0034.
 

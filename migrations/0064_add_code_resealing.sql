@@ -19,10 +19,6 @@
 
 set local role lonieve_owner;
 
-alter table ops.system_notifications drop constraint system_notifications_type_known,
-  add constraint system_notifications_type_known check (type in ('low_stock', 'failed_email', 'pending_payment', 'no_codes_available',
-    'amount_mismatch', 'currency_mismatch', 'underpaid', 'overpaid', 'chargeback', 'unreadable_code', 'ledger_fault'));
-
 create function api.codes_to_reseal(p jsonb) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 declare

@@ -19,10 +19,6 @@
 
 set local role lonieve_owner;
 
-alter table ops.system_notifications drop constraint system_notifications_type_known,
-  add constraint system_notifications_type_known check (type in ('low_stock', 'failed_email', 'pending_payment', 'no_codes_available',
-    'amount_mismatch', 'currency_mismatch', 'underpaid', 'overpaid', 'chargeback', 'unmatched_payment', 'reconciliation'));
-
 create function ops.keep_alert(p_tenant_id uuid, p_type text, p_subject text, p_severity text, p_title text, p_message text, p_data jsonb,
                                p_now timestamptz) returns void
 language sql set search_path = '' as $$

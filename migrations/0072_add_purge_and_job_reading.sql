@@ -2,7 +2,7 @@
 --
 -- `api.purge` is called by jobs each night. It deletes what nobody reads any more, in batches, so that no call holds many rows; where there is
 -- more, it says so and runs again at the next tick. Kept for: answers to repeated requests until they expire (a day); counts of rejected calls
--- 30 days; runs of jobs 14 days; calls to other services and health figures 90 days; the provider's lists 14 days. Money, codes, ledger, orders,
+-- 30 days; runs of jobs 14 days; calls to other services, what became of mails, and health figures 90 days; the provider's lists 14 days. Money, codes, ledger, orders,
 -- webhook logs, audit and reports are never deleted here.
 --
 -- `api.staff_jobs` is called by the admin Worker. The jobs belong to the installation; the reports beside them are the tenant's own.
@@ -33,9 +33,11 @@ begin
   get diagnostics v_rows = row_count;
   v_deleted := v_deleted || jsonb_build_object('job_logs', v_rows);
   v_more := v_more or v_rows = v_limit;
-  delete from ops.integration_logs where ctid in (select ctid from ops.integration_logs where created_at <= v_now - interval '90 days' limit v_limit);
-  get diagnostics v_rows = row_count;
+  v_rows := ops.forget_integration_logs(v_now - interval '90 days', v_limit);
   v_deleted := v_deleted || jsonb_build_object('integration_logs', v_rows);
+  v_more := v_more or v_rows = v_limit;
+  v_rows := ops.forget_mail_events(v_now - interval '90 days', v_limit);
+  v_deleted := v_deleted || jsonb_build_object('mail_events', v_rows);
   v_more := v_more or v_rows = v_limit;
   delete from ops.system_health_metrics where ctid in (select ctid from ops.system_health_metrics where recorded_at <= v_now - interval '90 days' limit v_limit);
   get diagnostics v_rows = row_count;

@@ -1,4 +1,6 @@
--- Who may call what the schedule, polling and reconciliation added; one grant a line, as in 0034.
+-- Who may call what the schedule, polling and reconciliation added.
+--
+-- What: all for jobs but the reading of the jobs, which is the staff's; one grant a line, as in 0034.
 
 set local role lonieve_owner;
 

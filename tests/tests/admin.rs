@@ -168,6 +168,7 @@ async fn an_accepted_mismatch_gives_one_code_and_one_mail() {
     );
 
     // Sent again: a second mail with the same code, once however often it is pressed while it waits.
+    shop.outbox_done().await;
     let again = format!("orders/{}/resend", order.order_id);
     assert_eq!(
         shop.admin_post(&shop.staff_token, &again, &Value::Null).await.expect(200)["emailStatus"],

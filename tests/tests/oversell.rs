@@ -73,12 +73,15 @@ async fn twenty_codes_and_thirty_payers() {
 
     // Their reservations end two hours later, and ten other buyers take ten of the codes.
     let later = shop.time("2 hours").await;
-    shop.repeat_job("expire_orders", &later, 5).await;
-    assert_eq!(
-        shop.count("select count(*) from shop.orders where tenant_id = $1 and status = 'expired'")
-            .await,
-        20
-    );
+    let expired = "select count(*) from shop.orders where tenant_id = $1 and status = 'expired'";
+    // A run takes as many as its requests allow, of all shops of this stack.
+    for _ in 0..100 {
+        if shop.count(expired).await == 20 {
+            break;
+        }
+        shop.repeat_job("expire_orders", &later, 1).await;
+    }
+    assert_eq!(shop.count(expired).await, 20);
     assert_eq!(
         shop.count("select count(*) from shop.gift_codes where tenant_id = $1 and status = 'available'")
             .await,

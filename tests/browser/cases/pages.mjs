@@ -149,7 +149,7 @@ export const pages = {
         await answers.nth(before).waitFor();
       }
       await see('staff-copilot');
-      for (const view of ['Orders', 'Codes', 'Products', 'Mails', 'Alerts']) {
+      for (const view of ['Orders', 'Codes', 'Products', 'Mails', 'Alerts', 'Health']) {
         await page.getByRole('navigation', { name: 'Staff' }).getByRole('link', { name: view }).click();
         await page.getByRole('heading', { name: view, level: 1 }).waitFor();
         await page.getByText('Loading', { exact: true }).waitFor({ state: 'detached' });

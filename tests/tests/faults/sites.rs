@@ -32,7 +32,7 @@ pub const SITES: [Site; 16] = [
     Site::Rpc("expire_orders"),
     Site::Rpc("fail_order"),
     Site::Rpc("fulfil_waiting"),
-    Site::Rpc("parked_bills"),
+    Site::Rpc("due_bills"),
 ];
 
 /// What happens there.
@@ -71,7 +71,7 @@ fn is_on_the_path(site: Site, cardlink: CardlinkApi) -> bool {
     match site {
         Site::Rpc("find_bill") => cardlink == CardlinkApi::V1,
         // Called where a bill cannot be made, or by a tick; see the combinations.
-        Site::Rpc("fail_order" | "fulfil_waiting" | "parked_bills") => false,
+        Site::Rpc("fail_order" | "fulfil_waiting" | "due_bills") => false,
         Site::Rpc(_) | Site::Route(_) => true,
     }
 }

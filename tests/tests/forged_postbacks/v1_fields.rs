@@ -1,14 +1,11 @@
 //! v1: what can be done to any field that a notice needs.
 
-use crate::attack::{Expected, Sent};
+use crate::attack::{Expected, Row};
 use crate::v1_wire::{Fields, added, encoded, form, renamed, value, with, without};
 use Expected::{Accepted, BadSignature};
 
 pub const MALFORMED: Expected = Expected::Malformed(None);
 pub const SIGNATURE: &str = "SignatureValue";
-
-/// Name, what is sent, what it must get.
-pub type Row = (String, Sent, Expected);
 
 pub fn row(what: &str, path: &'static str, fields: &[(String, String)], expected: Expected) -> Row {
     (what.to_owned(), form(path, encoded(fields)), expected)

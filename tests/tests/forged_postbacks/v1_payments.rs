@@ -6,9 +6,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use lonieve_tests::{Placed, Shop, md5_signature, stack_v1};
 use md5::{Digest, Md5};
 use sha2::Sha256;
+use uuid::Uuid;
 
-use crate::attack::{Case, Expected, NOTICE, attack, orders};
-use crate::v1_fields::{self, MALFORMED, Row, SIGNATURE, any_field, percent};
+use crate::attack::{Case, Expected, NOTICE, Row, attack, orders, shared};
+use crate::v1_fields::{self, MALFORMED, SIGNATURE, any_field, percent};
 use crate::v1_wire::{FORM, Fields, Silence, encoded, form, notice_of, renamed, value, with, without};
 use crate::v2_wire::gzip;
 use Expected::{Accepted, BadSignature, WrongType};
@@ -215,23 +216,30 @@ pub async fn cases(
         Some(button) => notice_of(shop, order, button).await,
         None => unpaid_notice(shop, order),
     };
-    let count = draft(&unpaid_notice(shop, &other), &other, &other).len();
-    let mut cases = Vec::new();
-    for (index, order) in orders(shop, count).await.into_iter().enumerate() {
-        let good = notice(&order).await;
-        let mut rows = draft(&good, &order, &other);
-        let (name, forged, expected) = rows.swap_remove(index);
-        let twin = form(NOTICE, encoded(&good));
-        cases.push(Case {
+    let stranger = Placed {
+        order_id: Uuid::new_v4(),
+        ..other.clone()
+    };
+    let places = shared(&draft(&unpaid_notice(shop, &other), &other, &stranger));
+    let (count, mut placed) = (places.len(), Vec::new());
+    for order in orders(shop, places.iter().max().unwrap() + 1).await {
+        placed.push((notice(&order).await, order));
+    }
+    let case = |(index, place): (usize, usize)| {
+        let (good, order) = &placed[place];
+        let mut drawn = draft(good, order, &other);
+        assert_eq!(drawn.len(), count);
+        let (name, forged, expected) = drawn.swap_remove(index);
+        Case {
             name,
-            order,
+            order: order.clone(),
             forged,
             expected,
-            twin,
+            twin: form(NOTICE, encoded(good)),
             twin_outcome,
-        });
-    }
-    cases
+        }
+    };
+    places.into_iter().enumerate().map(case).collect()
 }
 
 /// A notice of a payment that never was, with a right signature: all that a payer needs for it is an attempt that failed.

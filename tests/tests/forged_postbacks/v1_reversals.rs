@@ -3,8 +3,8 @@
 use lonieve_tests::{Placed, Reply, Shop, md5_signature, stack_v1};
 use serde_json::Value;
 
-use crate::attack::{Case, Expected, NOTICE, Sent, attack, orders, settled, sold};
-use crate::v1_fields::{MALFORMED, Row, SIGNATURE, any_field, row};
+use crate::attack::{Case, Expected, NOTICE, Row, Sent, attack, orders, settled, shared, sold};
+use crate::v1_fields::{MALFORMED, SIGNATURE, any_field, row};
 use crate::v1_wire::{Fields, Silence, added, encoded, form, notice_of, renamed, said, state, value, with, without};
 use Expected::{Accepted, BadSignature};
 
@@ -134,32 +134,33 @@ async fn attacked(kind: &'static str, button: &str, outcome: &'static str) {
     let sample: Fields = ["Id", "Amount", "Currency", "Status", "InvId", "BillId", "PaymentId", SIGNATURE]
         .map(|name| (name.to_owned(), "000000000000".to_owned()))
         .to_vec();
-    let count = rows(kind, &sample, &other).len();
-    let mut cases = Vec::new();
-    for (index, order) in delivered(&shop, count).await.into_iter().enumerate() {
-        let good = notice_of(&shop, &order, button).await;
-        let mut drawn = rows(kind, &good, &other);
-        assert_eq!(drawn.len(), count);
-        let (name, forged, expected) = drawn.swap_remove(index);
-        let twin = form(kind, encoded(&good));
-        cases.push(Case {
+    let places = shared(&rows(kind, &sample, &other));
+    let count = places.iter().max().unwrap() + 1;
+    let mut reversed = Vec::new();
+    for order in delivered(&shop, count).await {
+        reversed.push((notice_of(&shop, &order, button).await, order));
+    }
+    let case = |(index, place): (usize, usize)| {
+        let (good, order) = &reversed[place];
+        let (name, forged, expected) = rows(kind, good, &other).swap_remove(index);
+        Case {
             name,
-            order,
+            order: order.clone(),
             forged,
             expected,
-            twin,
+            twin: form(kind, encoded(good)),
             twin_outcome: outcome,
-        });
-    }
-    let placed: Vec<Placed> = cases.iter().map(|case| case.order.clone()).collect();
+        }
+    };
+    let cases: Vec<Case> = places.into_iter().enumerate().map(case).collect();
     attack(&shop, cases).await;
-    for order in &placed {
+    for (_, order) in &reversed {
         assert_eq!(state(&shop, order).await, format!("{outcome} revoked"));
     }
-    let reversed = shop
+    let booked = shop
         .count("select count(*) from shop.refunds where tenant_id = $1 and status = 'completed'")
         .await;
-    assert_eq!((reversed, sold(&shop).await), (count as i64, count as i64 + 1));
+    assert_eq!((booked, sold(&shop).await), (count as i64, count as i64 + 1));
     assert_eq!(state(&shop, &other).await, "paid delivered");
 }
 

@@ -2,8 +2,8 @@
 
 use lonieve_tests::{Placed, Reply, Shop};
 
-use crate::attack::{Expected, NOTICE, attack, orders, sold};
-use crate::v1_fields::{MALFORMED, Row, SIGNATURE, in_form, raw, row};
+use crate::attack::{Expected, NOTICE, Row, alone, attack, orders, sold};
+use crate::v1_fields::{MALFORMED, SIGNATURE, in_form, raw, row};
 use crate::v1_payments::cases;
 use crate::v1_wire::{Fields, Silence, added, encoded, form, notice_of, press, renamed, said, state, value, with, without};
 use Expected::Accepted;
@@ -98,11 +98,11 @@ async fn on_an_unpaid_bill_no_unsigned_field_gives_a_code() {
     let shop = Shop::v1(0).await;
     let draft = |good: &Fields, _: &Placed, other: &Placed| unsigned(good, &Expected::Heard("noop"), other);
     let cases = cases(&shop, draft, None, "noop").await;
-    let placed: Vec<Placed> = cases.iter().map(|case| case.order.clone()).collect();
+    let count = cases.len();
     attack(&shop, cases).await;
     assert_eq!((sold(&shop).await, shop.outbox().await), (0, vec![]));
-    // The same orders, once their bills are paid: whatever the notice is that the shop hears first, it gives the code, and one.
-    for (index, order) in placed.iter().enumerate() {
+    // Once a bill is paid: whatever the notice is that the shop hears first, it gives the code, and one.
+    for (index, order) in orders(&shop, count).await.iter().enumerate() {
         let good = notice_of(&shop, order, "pay").await;
         let (name, sent, expected) = unsigned(&good, &Accepted, order).swap_remove(index);
         let reply = sent.post(&shop).await;
@@ -127,6 +127,7 @@ async fn on_an_unpaid_bill_no_unsigned_field_gives_a_code() {
 async fn what_the_browser_carries_is_good_for_its_own_paid_bill_only() {
     let _silence = Silence::begin();
     let shop = Shop::v1(0).await;
+    let _counters = alone(&shop).await;
     let mut placed = orders(&shop, 3).await.into_iter();
     let (paid, failed, unpaid) = (placed.next().unwrap(), placed.next().unwrap(), placed.next().unwrap());
     let carried = async |order: &Placed, button: &str| -> Fields {

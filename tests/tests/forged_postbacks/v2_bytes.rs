@@ -106,7 +106,7 @@ async fn refuses(shop: &Shop, order: &Placed, form: Form, altered: Vec<(u16, Vec
         });
         sent.buffer_unordered(8).collect::<()>().await;
     };
-    shop.adds_nothing(counting(shop, (bad, 0), &format!("{form:?}"), send)).await;
+    shop.adds_nothing(counting(shop, order, bad, &format!("{form:?}"), send)).await;
     assert_eq!((sold(shop).await, shop.state(order.order_id).await.0.as_str()), (sale, "pending"));
     let twin = json(genuine(shop, order, form)).post(shop).await;
     assert_eq!(twin.expect(200)["outcome"], "fulfilled", "{form:?}");

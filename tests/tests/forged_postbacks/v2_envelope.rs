@@ -6,8 +6,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 use sha2::{Digest, Sha256, Sha512};
 
-use crate::attack::Expected;
-use crate::v2_members::{FLAT, NOT_UTF8, Row, Scene};
+use crate::attack::{Expected, Row};
+use crate::v2_members::{FLAT, NOT_UTF8, Scene};
 use crate::v2_wire::{body, escaped, gzip, json, percent, printed, quoted, sha256, sign, swapped_case, text_of, wide};
 use Expected::{Accepted, BadSignature, WrongType};
 

@@ -4,15 +4,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lonieve_tests::{Placed, Shop};
 
-use crate::attack::{Expected, Sent};
+use crate::attack::{Expected, Row, Sent};
 use crate::v2_wire::{Form, Members, body, escaped, genuine, json, members, percent, printed, quoted, sign, swapped_case, wide};
 
 pub const FLAT: Expected = Expected::Malformed(Some("body is not a flat JSON object with each key once"));
 pub const NOT_UTF8: Expected = Expected::Malformed(Some("body is not UTF-8"));
 use Expected::{Accepted, BadSignature};
-
-/// Name, what is sent, what it must get.
-pub type Row = (String, Sent, Expected);
 
 /// An order and another one, whose genuine notice is at hand.
 pub struct Scene<'a> {

@@ -2,9 +2,9 @@
 
 use lonieve_tests::{Placed, Shop};
 
-use crate::attack::{Case, Expected, attack, orders, sold};
+use crate::attack::{Case, Expected, Row, attack, orders, shared, sold};
 use crate::v2_envelope::{encodings, signatures};
-use crate::v2_members::{Row, Scene, amount_member, any_member, further_members, text_member, value_of};
+use crate::v2_members::{Scene, amount_member, any_member, further_members, text_member, value_of};
 use crate::v2_wire::{FORMS, Form, body, genuine, json, members, printed, quoted, sign, swapped_case, wide};
 
 fn rows(s: &Scene) -> Vec<Row> {
@@ -43,34 +43,32 @@ async fn attacked(form: Form) {
             form,
         })
     };
-    let placed = orders(&shop, draft(&other).len()).await;
-    let cases: Vec<Case> = placed
-        .into_iter()
-        .enumerate()
-        .map(|(index, order)| {
-            let (name, forged, expected) = draft(&order).swap_remove(index);
-            let twin = json(genuine(&shop, &order, form));
-            Case {
-                name: format!("{name} ({form:?})"),
-                order,
-                forged,
-                expected,
-                twin,
-                twin_outcome: "fulfilled",
-            }
-        })
-        .collect();
-    let count = cases.len() as i64;
+    let places = shared(&draft(&other));
+    let count = places.iter().max().unwrap() + 1;
+    let placed = orders(&shop, count).await;
+    let case = |(index, place): (usize, usize)| {
+        let order = placed[place].clone();
+        let (name, forged, expected) = draft(&order).swap_remove(index);
+        Case {
+            name: format!("{name} ({form:?})"),
+            forged,
+            expected,
+            twin: json(genuine(&shop, &order, form)),
+            twin_outcome: "fulfilled",
+            order,
+        }
+    };
+    let cases = places.into_iter().enumerate().map(case).collect();
     attack(&shop, cases).await;
     // Exactly the twins' notices are kept, each with the form in which its sender printed the amount.
     let kept = format!(
         "select count(*) from ops.webhook_logs where tenant_id = $1 and outcome = 'fulfilled' and signature_form = '{}' and not request_body ? 'signature'",
         form.name
     );
-    assert_eq!(shop.count(&kept).await, count);
+    assert_eq!(shop.count(&kept).await, count as i64);
     assert_eq!(
         shop.count("select count(*) from ops.webhook_logs where tenant_id = $1").await,
-        count
+        count as i64
     );
     assert_eq!(shop.state(other.order_id).await.0, "pending");
 }

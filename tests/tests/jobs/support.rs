@@ -19,7 +19,7 @@ pub async fn turn() -> Turn {
              delete from ops.job_logs; \
              update shop.payments set next_look_at = null; \
              update ops.outbox set status = 'cancelled', finished_at = now() where status = 'pending'; \
-             update shop.orders set fulfilment = 'none' where fulfilment = 'reserved' and paid_at is null; \
+             update shop.orders set status = case status when 'pending' then 'expired' else status end, fulfilment = 'none' where fulfilment = 'reserved' and paid_at is null; \
              update ops.webhook_logs set processed = true, outcome = 'ignored' where outcome = 'parked'; \
              update ops.reconciliation_runs set step = 'done', finished_at = now() where step <> 'done'",
         )

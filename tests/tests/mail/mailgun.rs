@@ -62,6 +62,7 @@ async fn worker(changed: &[(&str, &str)]) -> OwnWorker {
         ("JOBS_SECRET", info.jobs_secret.as_str()),
         ("ORDER_TOKEN_KEY", &info.order_token_key),
         ("CODE_KEYS", &keys),
+        ("CODE_ACTIVE_KID", "k1"),
         ("CARDLINK_API", "v2"),
         ("CARDLINK_URL", &cardlink),
         ("CARDLINK_TOKEN", &info.cardlink.token),
@@ -279,9 +280,12 @@ async fn a_token_is_taken_once_and_not_for_ever_and_what_must_not_come_again_is_
 
 #[tokio::test]
 async fn the_provider_is_named_by_a_binding_and_never_guessed() {
+    let whsec = stack().mail.webhook_secret.as_str();
     for changed in [
-        [("MAIL_PROVIDER", ""), ("TEST_CLOCK", "1")],
-        [("MAIL_PROVIDER", "ses"), ("TEST_CLOCK", "1")],
+        // With a secret that would do for Resend: no default takes over.
+        [("MAIL_PROVIDER", ""), ("MAIL_WEBHOOK_SECRET", whsec)],
+        [("MAIL_PROVIDER", "ses"), ("MAIL_WEBHOOK_SECRET", whsec)],
+        [("MAIL_PROVIDER", "Mailgun"), ("TEST_CLOCK", "1")],
         [("MAIL_DOMAIN", ""), ("TEST_CLOCK", "1")],
         [("MAIL_WEBHOOK_SECRET", ""), ("TEST_CLOCK", "1")],
         // Mailgun's key is no secret of Resend's.

@@ -412,7 +412,6 @@ async fn others(caller: &Caller<'_>) {
         caller.call("edge_jobs", "purge_idempotency", json!({"limit": 5})).await["deleted"],
         0
     );
-    caller.call("edge_jobs", "parked_bills", json!({"limit": 5})).await;
     jobs(caller).await;
     for function in ["capture_lead", "check_origin", "follow_link", "unsubscribe"] {
         caller.call("edge_leads", function, nobody.clone()).await;

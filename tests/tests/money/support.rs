@@ -311,3 +311,11 @@ pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
     panic!("not within ten seconds: {what}");
 }
+
+/// How many codes the buyer sees; looking reveals them.
+pub async fn shown_codes(shop: &Shop, order: &Placed) -> usize {
+    shop.order(order.order_id, &order.token).await.expect(200)["codes"]
+        .as_array()
+        .unwrap()
+        .len()
+}

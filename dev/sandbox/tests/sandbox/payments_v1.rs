@@ -203,3 +203,53 @@ async fn a_fault_can_pick_a_call_without_a_body_by_its_address() {
     assert_eq!(sandbox.send("GET", &path(&one), &[AUTH], "").await.unwrap().status, 500);
     assert_eq!(sandbox.send("GET", &path(&other), &[AUTH], "").await.unwrap().status, 200);
 }
+
+#[tokio::test]
+async fn a_refund_is_made_at_every_call_and_its_notice_follows() {
+    let (sandbox, shop) = both().await;
+    let id = bill(&sandbox, "").await;
+    sandbox.act(&id, "pay?commission=0").await;
+    let payment = get(&sandbox, &format!("bill/payments?id={id}")).await["data"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let refund = async |how: &str, form: String| {
+        let path = format!("/cardlink/v1/refund/{how}/create");
+        sandbox.send("POST", &path, &[AUTH, FORM], &form).await.unwrap()
+    };
+    let part = format!("payment_id={payment}&order_id=ours&amount=5.00");
+    let first = refund("partial", part.clone()).await.json();
+    assert_eq!(
+        (&first["status"], &first["amount"], &first["entity_id"], &first["order_id"]),
+        (&json!("SUCCESS"), &json!("5.00"), &json!(payment), &Value::Null)
+    );
+    let second = refund("partial", part).await.json();
+    assert_ne!(first["id"], second["id"], "there is no idempotency key");
+    assert_eq!(
+        get(&sandbox, &format!("refund/status?id={}", first["id"].as_str().unwrap())).await,
+        first
+    );
+    for (how, form, status) in [
+        ("partial", format!("payment_id={payment}&amount=6.01"), 403),
+        ("partial", format!("payment_id={payment}"), 422),
+        ("full", String::new(), 422),
+        ("full", "payment_id=nothing".to_owned(), 404),
+    ] {
+        assert_eq!(refund(how, form.clone()).await.status, status, "{how} {form}");
+    }
+    sandbox.act(&id, "slow-refunds").await;
+    let rest = refund("full", format!("payment_id={payment}")).await.json();
+    assert_eq!((&rest["status"], &rest["amount"]), (&json!("PROCESS"), &json!("6.00")));
+    sandbox.act(&id, "end-refund").await;
+    let shown = get(&sandbox, &format!("payment/status?id={payment}&refunds=1")).await;
+    assert_eq!(shown["refunded_amount"], "16.00");
+    assert_eq!(get(&sandbox, "refund/search").await["data"].as_array().unwrap().len(), 3);
+    // The payment's own notice, and one for each refund.
+    for _ in 0..50 {
+        if shop.bodies.lock().unwrap().len() == 4 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("{} notices came", shop.bodies.lock().unwrap().len());
+}
