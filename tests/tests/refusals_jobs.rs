@@ -141,7 +141,7 @@ async fn a_clock_that_is_no_time_is_400_and_nothing_is_done() {
 async fn a_run_without_a_database_is_503_and_the_next_one_does_the_work() {
     let (shop, _turn) = shop_with_due_order().await;
     // A tick does whatever is due; here that is the one job the test is about, each time.
-    let only = "update ops.scheduled_jobs set enabled = $1 or job_name = 'expire_orders', next_run_at = null, failures = 0";
+    let only = "update ops.scheduled_jobs set enabled = $1 or job_name = 'expire_orders', next_run_at = null, failures = 0, lock_token = null, locked_until = null";
     // Each clock names the runs of this test to the proxy, whose rules see bodies only.
     for (job, rpc, status, code) in [
         ("tick", "claim_jobs", 503, "database_unavailable"),

@@ -153,7 +153,7 @@ fn has_test(path: &std::path::Path) -> bool {
     }
     path.extension().is_some_and(|extension| extension == "rs")
         && std::fs::read_to_string(path).is_ok_and(|text| {
-            ["#[test]", "#[tokio::test", "const CASES: [&str;"]
+            ["#[test]", "#[tokio::test", "const CASES: &[&str]"]
                 .iter()
                 .any(|sign| text.contains(sign))
         })
