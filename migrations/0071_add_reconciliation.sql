@@ -265,9 +265,13 @@ declare
   v_figures record;
   v_mark text;
 begin
+  -- A payment that somebody has is passed over: it is being worked on, and waiting here while holding others could be a deadlock.
   update shop.payments set next_look_at = p_now, looked_at = null
-  where tenant_id = d.tenant_id and bill_id in (
-    select b.bill_id from ops.bill_differences(d.run_id, p_api, d.tenant_id, v_from, v_to) b where b.money_is_there);
+  where id in (
+    select y.id from shop.payments y
+    where y.tenant_id = d.tenant_id and y.bill_id in (
+      select b.bill_id from ops.bill_differences(d.run_id, p_api, d.tenant_id, v_from, v_to) b where b.money_is_there)
+    order by y.id for update skip locked);
   select coalesce(jsonb_agg(jsonb_build_object('subject', f.subject, 'problem', f.problem) order by f.first, f.subject, f.problem), '[]'::jsonb)
   into v_differences
   from (
