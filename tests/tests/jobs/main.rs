@@ -6,6 +6,7 @@
 mod alerts;
 mod money;
 mod polling;
+mod purge;
 mod reconcile;
 mod schedule;
 mod support;
