@@ -199,8 +199,9 @@ fn classify(name: &str, status: u16, body: &str, for_caller: bool) -> Failure {
         "42501" | "PGRST106" | "PGRST202" | "PGRST300" | "PGRST301" | "PGRST302" | "PGRST303" => (DbError::Refused(detail), false),
         // connection exceptions, insufficient resources, operator intervention, system errors
         code if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => (DbError::Unavailable(detail), false),
-        // No code: something in front of PostgREST answered.
-        "" if status >= 500 => (DbError::Unavailable(detail), false),
+        // No code: something in front of PostgREST answered; or, with 400, PostgREST itself, whose connection to the database ended while
+        // the request was under way.
+        "" if status >= 500 || status == 400 => (DbError::Unavailable(detail), false),
         _ => (DbError::Failed(detail), false),
     };
     Failure { error, transient }
@@ -230,6 +231,10 @@ mod tests {
             (503, r#"{"code":"PGRST001"}"#),
             (503, r#"{"code":"53300"}"#),
             (502, "<html>"),
+            (
+                400,
+                r#"{"code":"","details":"server closed the connection unexpectedly","hint":null,"message":"no connection"}"#,
+            ),
         ] {
             let failure = class(status, body);
             assert!(matches!(failure.error, DbError::Unavailable(_)) && !failure.transient, "{body}");
