@@ -183,8 +183,10 @@ impl Failure {
 
 /// Maps an error answer by its code. Only the code is kept: message and details may quote a row.
 fn classify(name: &str, status: u16, body: &str, for_caller: bool) -> Failure {
-    let error = serde_json::from_str::<PostgrestError>(body).ok();
-    let code = error.and_then(|e| e.code).unwrap_or_default();
+    let code = serde_json::from_str::<PostgrestError>(body).ok().and_then(|error| error.code);
+    // PostgREST's words when its connection to the database ended while the request was under way.
+    let cut_off = status == 400 && code.as_deref() == Some("");
+    let code = code.unwrap_or_default();
     let detail = format!("{name}: HTTP {status}, code {}", if code.is_empty() { "none" } else { &code });
     let (error, transient) = match code.as_str() {
         // serialization failure, deadlock, lock not available
@@ -199,9 +201,8 @@ fn classify(name: &str, status: u16, body: &str, for_caller: bool) -> Failure {
         "42501" | "PGRST106" | "PGRST202" | "PGRST300" | "PGRST301" | "PGRST302" | "PGRST303" => (DbError::Refused(detail), false),
         // connection exceptions, insufficient resources, operator intervention, system errors
         code if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => (DbError::Unavailable(detail), false),
-        // No code: something in front of PostgREST answered; or, with 400, PostgREST itself, whose connection to the database ended while
-        // the request was under way.
-        "" if status >= 500 || status == 400 => (DbError::Unavailable(detail), false),
+        // No code: something in front of PostgREST answered.
+        "" if status >= 500 || cut_off => (DbError::Unavailable(detail), false),
         _ => (DbError::Failed(detail), false),
     };
     Failure { error, transient }
