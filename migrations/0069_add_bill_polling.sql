@@ -14,7 +14,8 @@
 -- A bill that is handed out is not handed out again for five minutes, so two runs ask about different bills, and one that dies costs
 -- that long. Where the provider gave no usable answer it is asked again after ten minutes, for two days after the bill's end.
 --
--- The order is not locked here, only the payment's row, and only if nobody has it: nothing of the money moves. `finish_looks` passes over a
+-- The order is not changed here, only the payment's row, and only if nobody has either: nothing of the money moves. An order that is being
+-- worked on is passed over together with its payment, since whoever has the order comes for the payment next. `finish_looks` passes over a
 -- bill that somebody has, too: runs of expire_orders and fulfil_waiting hold many payments in the order of their own lists, and two that
 -- wait for each other's rows are a deadlock. Such a bill is asked about again five minutes after it was handed out.
 --
@@ -54,7 +55,7 @@ begin
   -- What has been paid since needs no look.
   update shop.payments set next_look_at = null where id in (
     select y.id from shop.payments y join shop.orders o on o.id = y.order_id
-    where y.next_look_at <= v_now and not shop.is_worth_a_look(o) order by y.id limit 200 for update of y skip locked);
+    where y.next_look_at <= v_now and not shop.is_worth_a_look(o) order by y.id limit 200 for update of y skip locked for key share of o skip locked);
   for r in
     with parked as (
       -- After a day the provider has given up repeating its notice; the looks by time go on.
@@ -68,8 +69,10 @@ begin
        where y.next_look_at <= v_now and y.bill_id is not null and shop.is_worth_a_look(o) and y.order_id not in (select k.order_id from parked k where k.order_id is not null)
        order by y.next_look_at, y.id limit 2 * v_limit))
     select y.id, y.order_id, y.bill_id, y.currency, y.amount, y.status, c.is_announced
-    from candidates c join shop.payments y on y.id = c.id
-    order by not c.is_announced, y.next_look_at, y.id limit v_limit for update of y skip locked
+    from candidates c join shop.payments y on y.id = c.id join shop.orders o on o.id = y.order_id
+    -- Asked again of the row as it is when it is locked: another run may have handed it out since this one looked.
+    where case when c.is_announced then y.looked_at is null or y.looked_at <= v_now - interval '5 minutes' else y.next_look_at <= v_now end
+    order by not c.is_announced, y.next_look_at, y.id limit v_limit for update of y skip locked for key share of o skip locked
   loop
     update shop.payments set looked_at = v_now, next_look_at = v_now + interval '5 minutes' where id = r.id;
     v_bills := v_bills || jsonb_build_array(jsonb_build_object('order_id', r.order_id, 'bill_id', r.bill_id, 'currency', r.currency,
@@ -92,7 +95,7 @@ begin
       lateral jsonb_array_elements(coalesce(p -> k.what, '[]'::jsonb)) b
   ), held as (
     select y.id, k.what, o, y from looked k join shop.payments y on y.bill_id = k.bill_id join shop.orders o on o.id = y.order_id
-    order by y.id for update of y skip locked)
+    order by y.id for update of y skip locked for key share of o skip locked)
   update shop.payments y set looked_at = case when h.what <> 'returned' then y.looked_at end, next_look_at = case
       when not shop.is_worth_a_look(h.o) then null
       when h.what = 'returned' then v_now
