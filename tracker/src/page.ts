@@ -19,6 +19,7 @@ const look = () => {
 
 const show = () => {
   told = false;
+  if (begun && allowed()) active();
   if (!document.hidden) since = performance.now();
 };
 
@@ -36,7 +37,7 @@ export const end = () => {
 };
 
 const leave = () => {
-  if (begun && !told) {
+  if (begun && !told && allowed()) {
     told = true;
     look();
     track('x_page_leave', undefined, {
