@@ -73,7 +73,7 @@ pub struct Run {
     /// Path of the stack's stack.json.
     pub stack: PathBuf,
     /// How many pages the case about closing pages closes; a share that fits into the gate when not given.
-    pub closes: Option<usize>,
+    pub closes: Option<u32>,
 }
 
 /// Runs the cases; each report goes through `judge` as soon as it is there.
@@ -101,7 +101,7 @@ pub async fn run<J: Future<Output = Report>>(run: Run, wanted: &[&str], judge: i
         .spawn()
         .context("cannot start node")?;
     let mut lines = BufReader::new(node.stdout.take().context("node has no output")?).lines();
-    let deadline = tokio::time::Instant::now() + LONGEST;
+    let deadline = tokio::time::Instant::now() + LONGEST + Duration::from_secs(2) * run.closes.unwrap_or(0);
     while let Some(line) = tokio::time::timeout_at(deadline, lines.next_line())
         .await
         .context("the cases take too long")??
