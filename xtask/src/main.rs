@@ -14,6 +14,7 @@ mod shutdown;
 mod soak;
 mod tally;
 mod tools;
+mod tracker;
 mod trouble;
 mod ui;
 
