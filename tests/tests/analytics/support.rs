@@ -148,7 +148,8 @@ impl Shop {
         let created = sale.created_at.or(sale.paid_at).unwrap();
         let sql = "insert into shop.orders (id, tenant_id, email, total_amount, total_cost, status, fulfilment, review_reason, session_id, user_id, \
                      utm_source, utm_campaign, created_at, paid_at, delivered_at, expires_at) \
-                   select $2, $1, $3, $4::text::numeric, $5::text::numeric, $6, case when $10::text is not null then 'delivered' else 'none' end, \
+                   select $2, $1, $3, $4::text::numeric, $5::text::numeric, $6, case when $6 = 'pending' then 'reserved' when $6 = 'manual_review' then 'waiting' when $10::text is null then 'none' \
+                     when $6 in ('refunded', 'chargeback') then 'revoked' else 'delivered' end, \
                      case when $6 = 'manual_review' then 'no_codes_available' end, $7, $8, $11, $12, \
                      $9::text::timestamptz - case when $13 then interval '0' else interval '5 minutes' end, \
                      $14::text::timestamptz, $10::text::timestamptz, $9::text::timestamptz + interval '1 hour'";
