@@ -5,5 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "tests: a failed step is a failed test")]
 
 mod by_hand;
+mod samples;
 mod support;
 mod twenty;
+mod windows;
