@@ -5,6 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "tests: a failed step is a failed test")]
 
 mod by_hand;
+mod customers;
+mod insights;
+mod outreach;
 mod samples;
 mod support;
 mod twenty;
