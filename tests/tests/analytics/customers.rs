@@ -6,7 +6,11 @@ use crate::support::{NOW, SALE, Sale, Shop};
 
 /// E-mail, score and segment of every customer.
 async fn scores(shop: &Shop) -> Vec<String> {
-    shop.sql(&format!("analytics.rfm_segments($1, '{NOW}')"), "customer_email, rfm_score, segment").await
+    shop.sql(
+        &format!("analytics.rfm_segments($1, '{NOW}')"),
+        "customer_email, rfm_score, segment",
+    )
+    .await
 }
 
 async fn bought(shop: &Shop, email: &str, total: &str, days: &[&str]) {
@@ -27,7 +31,10 @@ async fn ld_71_the_door_answers_and_every_segment_has_its_advice() {
     bought(&shop, "ann@example.com", "10.00", &["2026-11-01 10:00Z"]).await;
     // The document's function fails when it is called: its columns have the names of its results.
     let columns = "customer_email, frequency, monetary, rfm_score, segment";
-    assert_eq!(shop.api("get_rfm_segments()", columns).await, ["ann@example.com | 1 | 10.00 | 511 | Promising"]);
+    assert_eq!(
+        shop.api("get_rfm_segments()", columns).await,
+        ["ann@example.com | 1 | 10.00 | 511 | Promising"]
+    );
     let segments = [
         "VIP Champions",
         "At Risk",
@@ -39,7 +46,9 @@ async fn ld_71_the_door_answers_and_every_segment_has_its_advice() {
         "Regular",
     ];
     let list = segments.map(|segment| format!("'{segment}'")).join(", ");
-    let advice = format!("(select x.segment, analytics.rfm_advice(x.segment) as advice from unnest(array[{list}]) x (segment) where $1::uuid is not null)");
+    let advice = format!(
+        "(select x.segment, analytics.rfm_advice(x.segment) as advice from unnest(array[{list}]) x (segment) where $1::uuid is not null)"
+    );
     let advice = shop.sql(&advice, "advice").await;
     assert_eq!(advice.len(), 8);
     let mut different = advice.clone();
@@ -72,7 +81,13 @@ async fn ld_89_retention_is_per_stretch_of_the_given_days_and_only_of_stretches_
     let shop = Shop::new("America/New_York").await;
     // New York's 1 September, late: already the 2nd in UTC. Stretches of ten days: back on day 9 (none), 10 (first), 19 (first), 20 (second).
     bought(&shop, "nine@example.com", "10.00", &["2026-09-02 03:59Z", "2026-09-10 15:00Z"]).await;
-    bought(&shop, "ten@example.com", "10.00", &["2026-09-02 03:59Z", "2026-09-11 15:00Z", "2026-09-12 15:00Z"]).await;
+    bought(
+        &shop,
+        "ten@example.com",
+        "10.00",
+        &["2026-09-02 03:59Z", "2026-09-11 15:00Z", "2026-09-12 15:00Z"],
+    )
+    .await;
     bought(&shop, "nineteen@example.com", "10.00", &["2026-09-02 03:59Z", "2026-09-21 03:59Z"]).await;
     bought(&shop, "twenty@example.com", "10.00", &["2026-09-02 03:59Z", "2026-09-21 04:00Z"]).await;
     // The cohort ends on 30 September. (k + 1) * 10 days after that: 20 October, 30 October, 9 November, and 19 November, which is not over.
@@ -96,7 +111,11 @@ async fn ld_89_retention_is_per_stretch_of_the_given_days_and_only_of_stretches_
             .as_person(shop.viewer, &format!("get_ltv_by_cohort({days})"), "cohort_month")
             .await
             .unwrap_err();
-        assert_eq!((refused.sqlstate.as_str(), refused.message.as_str()), ("22023", "invalid_argument"), "{days}");
+        assert_eq!(
+            (refused.sqlstate.as_str(), refused.message.as_str()),
+            ("22023", "invalid_argument"),
+            "{days}"
+        );
     }
 }
 
@@ -114,7 +133,13 @@ async fn ld_96_equal_customers_get_equal_scores() {
 #[tokio::test]
 async fn ld_96_three_customers_use_the_whole_scale() {
     let shop = Shop::new("UTC").await;
-    bought(&shop, "best@example.com", "90.00", &["2026-11-08 10:00Z", "2026-11-09 10:00Z", "2026-11-10 10:00Z"]).await;
+    bought(
+        &shop,
+        "best@example.com",
+        "90.00",
+        &["2026-11-08 10:00Z", "2026-11-09 10:00Z", "2026-11-10 10:00Z"],
+    )
+    .await;
     bought(&shop, "mid@example.com", "60.00", &["2026-10-01 10:00Z", "2026-10-02 10:00Z"]).await;
     bought(&shop, "low@example.com", "30.00", &["2026-01-01 10:00Z"]).await;
     // R: ceil(5 * 3/3, 5 * 2/3, 5 * 1/3); F and M: 1 + floor(5 * 2/2) at most 5, 1 + floor(5/2), 1. With NTILE the best of three is 333.
@@ -131,9 +156,19 @@ async fn ld_96_three_customers_use_the_whole_scale() {
 #[tokio::test]
 async fn ld_97_whoever_bought_often_and_has_been_silent_is_at_risk_and_not_loyal() {
     let shop = Shop::new("UTC").await;
-    let long_ago = ["2026-01-01 10:00Z", "2026-01-02 10:00Z", "2026-01-03 10:00Z", "2026-01-04 10:00Z", "2026-01-05 10:00Z", "2026-01-06 10:00Z"];
+    let long_ago = [
+        "2026-01-01 10:00Z",
+        "2026-01-02 10:00Z",
+        "2026-01-03 10:00Z",
+        "2026-01-04 10:00Z",
+        "2026-01-05 10:00Z",
+        "2026-01-06 10:00Z",
+    ];
     bought(&shop, "silent@example.com", "50.00", &long_ago).await;
-    for (n, day) in ["2026-11-01 10:00Z", "2026-11-02 10:00Z", "2026-11-03 10:00Z", "2026-11-04 10:00Z"].iter().enumerate() {
+    for (n, day) in ["2026-11-01 10:00Z", "2026-11-02 10:00Z", "2026-11-03 10:00Z", "2026-11-04 10:00Z"]
+        .iter()
+        .enumerate()
+    {
         bought(&shop, &format!("new{n}@example.com"), "50.00", &[day]).await;
     }
     // F 5, M 5 and R 1. In the document's order the test for Loyal comes first.

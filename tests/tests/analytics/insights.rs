@@ -32,8 +32,13 @@ async fn a_conversion_of_less_than_85_percent_of_the_weeks_is_critical() {
     shop.crowd("d", 40, &["page_view"], "2026-11-09 09:00Z").await;
     sold(&shop, "2026-11-09", 3, "10.00").await;
     assert_eq!(insights(&shop).await, ["conversion_drop | critical | 7.50 | 10.00 | -25.00"]);
-    let text = shop.sql(&format!("analytics.anomalies($1, '{NOW}')"), "title, description, recommendation").await;
-    assert!(text[0].contains("25.00% less") && text[0].contains("2026-11-09"), "the real percentage, not a fixed one: {text:?}");
+    let text = shop
+        .sql(&format!("analytics.anomalies($1, '{NOW}')"), "title, description, recommendation")
+        .await;
+    assert!(
+        text[0].contains("25.00% less") && text[0].contains("2026-11-09"),
+        "the real percentage, not a fixed one: {text:?}"
+    );
     // One more visit of the week that began on the 1st is not in it; one order more lifts D to 10.00 %.
     sold(&shop, "2026-11-01", 9, "10.00").await;
     assert_eq!(insights(&shop).await, ["conversion_drop | critical | 7.50 | 10.00 | -25.00"]);
@@ -96,13 +101,19 @@ async fn ld_91_and_92_the_running_day_is_not_judged_and_a_day_without_orders_is(
     sold(&shop, "2026-11-09", 3, "100.00").await;
     // Half an hour into the 10th the document's own says that 100 percent of the revenue are gone.
     for now in ["2026-11-10 00:30Z", "2026-11-10 23:59Z"] {
-        assert!(shop.sql(&format!("analytics.anomalies($1, '{now}')"), COLUMNS).await.is_empty(), "{now}");
+        assert!(
+            shop.sql(&format!("analytics.anomalies($1, '{now}')"), COLUMNS).await.is_empty(),
+            "{now}"
+        );
     }
     assert_eq!(
         shop.sql("analytics.anomalies($1, '2026-11-11 00:30Z')", COLUMNS).await,
         ["revenue_drop | warning | 0 | 300.00 | -100.00"]
     );
-    assert!(shop.sql("analytics.anomalies($1, '2026-11-12 00:30Z')", COLUMNS).await.is_empty(), "nothing after nothing");
+    assert!(
+        shop.sql("analytics.anomalies($1, '2026-11-12 00:30Z')", COLUMNS).await.is_empty(),
+        "nothing after nothing"
+    );
 }
 
 #[tokio::test]
@@ -123,7 +134,10 @@ async fn ld_93_a_day_before_without_revenue_divides_nothing() {
     assert_eq!(insights(&shop).await, ["revenue_spike | info | 50.00 | 0 | -"]);
     let other = Shop::new("UTC").await;
     sold(&other, "2026-11-08", 2, "100.00").await;
-    assert!(insights(&other).await.is_empty(), "two orders on the day before are too few to say that a day went down");
+    assert!(
+        insights(&other).await.is_empty(),
+        "two orders on the day before are too few to say that a day went down"
+    );
 }
 
 #[tokio::test]
@@ -146,7 +160,10 @@ async fn ld_94_a_profit_that_is_not_known_is_not_the_best_and_a_direct_visitor_h
     // 200.00 three times: the highest revenue first. Together 200 * 3 - 50 = 550.
     assert_eq!(insights(&shop).await, ["best_channel | info | 200.00 | 550.00 | 36.36"]);
     let text = shop.sql(&format!("analytics.anomalies($1, '{NOW}')"), "description").await;
-    assert!(text[0].starts_with("Direct / N/A earned 200.00 USD on 2026-11-09: 36.36%"), "{text:?}");
+    assert!(
+        text[0].starts_with("Direct / N/A earned 200.00 USD on 2026-11-09: 36.36%"),
+        "{text:?}"
+    );
     shop.sale(sale(Some("google"), "100.00", Some("99.00"))).await;
     let text = shop.sql(&format!("analytics.anomalies($1, '{NOW}')"), "description").await;
     assert!(text[0].starts_with("google / N/A earned 201.00 USD"), "{text:?}");
@@ -156,7 +173,11 @@ async fn ld_94_a_profit_that_is_not_known_is_not_the_best_and_a_direct_visitor_h
 async fn the_last_complete_day_is_the_shops() {
     let shop = Shop::new("Asia/Almaty").await;
     // 19:00 UTC on the 9th: the 10th begins in Almaty, so D is the 9th from 19:00 UTC on the 8th.
-    for (paid_at, total) in [("2026-11-08 18:59:59Z", "10.00"), ("2026-11-08 19:00Z", "70.00"), ("2026-11-09 18:59:59Z", "80.00")] {
+    for (paid_at, total) in [
+        ("2026-11-08 18:59:59Z", "10.00"),
+        ("2026-11-08 19:00Z", "70.00"),
+        ("2026-11-09 18:59:59Z", "80.00"),
+    ] {
         shop.sale(Sale {
             paid_at: Some(paid_at),
             total,

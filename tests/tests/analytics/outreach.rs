@@ -19,13 +19,19 @@ const PENDING: Sale = Sale {
 };
 
 async fn abandoned(shop: &Shop, minutes: i32) -> Vec<String> {
-    shop.sql(&format!("analytics.abandoned_checkouts($1, {minutes}, '{NOW}')"), "session_id, email, minutes_since")
-        .await
+    shop.sql(
+        &format!("analytics.abandoned_checkouts($1, {minutes}, '{NOW}')"),
+        "session_id, email, minutes_since",
+    )
+    .await
 }
 
 async fn winback(shop: &Shop) -> Vec<String> {
-    shop.sql(&format!("analytics.winback_candidates($1, 30, 2, '{NOW}')"), "email, total_orders, total_spent")
-        .await
+    shop.sql(
+        &format!("analytics.winback_candidates($1, 30, 2, '{NOW}')"),
+        "email, total_orders, total_spent",
+    )
+    .await
 }
 
 #[tokio::test]
@@ -62,7 +68,9 @@ async fn ld_98_the_address_is_the_orders_and_without_one_there_is_no_row() {
     let columns = "session_id, user_id, email, product_data, minutes_since, utm_source, utm_campaign";
     assert_eq!(
         shop.sql(&format!("analytics.abandoned_checkouts($1, 360, '{NOW}')"), columns).await,
-        [format!("s | {user} | last@example.com | {{\"product_id\": \"p\"}} | 60 | google | brand")]
+        [format!(
+            "s | {user} | last@example.com | {{\"product_id\": \"p\"}} | 60 | google | brand"
+        )]
     );
 }
 
@@ -127,7 +135,10 @@ async fn ld_100_the_window_has_both_its_edges_and_can_be_widened() {
         })
         .await;
     }
-    assert_eq!(abandoned(&shop, 360).await, ["m360 | m360@example.com | 360", "m30 | m30@example.com | 30"]);
+    assert_eq!(
+        abandoned(&shop, 360).await,
+        ["m360 | m360@example.com | 360", "m30 | m30@example.com | 30"]
+    );
     assert_eq!(abandoned(&shop, 720).await.len(), 3);
     assert_eq!(abandoned(&shop, 31).await, ["m30 | m30@example.com | 30"]);
     for minutes in ["30", "10081", "-1", "null"] {
@@ -135,7 +146,11 @@ async fn ld_100_the_window_has_both_its_edges_and_can_be_widened() {
             .as_person(shop.viewer, &format!("get_abandoned_checkouts({minutes})"), "email")
             .await
             .unwrap_err();
-        assert_eq!((refused.sqlstate.as_str(), refused.message.as_str()), ("22023", "invalid_argument"), "{minutes}");
+        assert_eq!(
+            (refused.sqlstate.as_str(), refused.message.as_str()),
+            ("22023", "invalid_argument"),
+            "{minutes}"
+        );
     }
 }
 
@@ -192,7 +207,9 @@ async fn ld_101_a_guest_who_later_signs_in_is_one_customer_to_win_back() {
         .await;
     }
     assert_eq!(winback(&shop).await, ["ann@example.com | 2 | 200.00"]);
-    let last = shop.sql(&format!("analytics.winback_candidates($1, 30, 2, '{NOW}')"), "user_id").await;
+    let last = shop
+        .sql(&format!("analytics.winback_candidates($1, 30, 2, '{NOW}')"), "user_id")
+        .await;
     assert_eq!(last, [user.to_string()]);
 }
 
@@ -213,7 +230,11 @@ async fn ld_102_whoever_has_unsubscribed_is_on_neither_list() {
     let other = Shop::on(shop.ground.clone(), "UTC").await;
     other.lead("ann@example.com", Some("2026-10-01 10:00Z")).await;
     assert_eq!((abandoned(&shop, 360).await.len(), winback(&shop).await.len()), (1, 1));
-    shop.execute("update crm.landing_leads set unsubscribed_at = '2026-10-01 10:00Z' where tenant_id = $1", &[]).await;
+    shop.execute(
+        "update crm.landing_leads set unsubscribed_at = '2026-10-01 10:00Z' where tenant_id = $1",
+        &[],
+    )
+    .await;
     assert_eq!((abandoned(&shop, 360).await.len(), winback(&shop).await.len()), (0, 0));
 }
 

@@ -55,7 +55,10 @@ async fn a_channel_with_a_profit_of_3750_for_1000_of_ads_has_an_roi_of_275() {
             "utm_source, profit, ad_spend, roi_percentage, mer"
         )
         .await,
-        ["google | 3750.00 | 1000.00 | 275.00 | 15.00", "facebook | 1875.00 | 800.00 | 134.38 | 9.38"]
+        [
+            "google | 3750.00 | 1000.00 | 275.00 | 15.00",
+            "facebook | 1875.00 | 800.00 | 134.38 | 9.38"
+        ]
     );
 }
 
@@ -75,7 +78,8 @@ async fn the_true_profit_of_the_sample_is_1650_and_not_3150() {
     shop.execute(sql, &[]).await;
     shop.spend("2026-05-04", Some("google"), None, "1500.00").await;
     assert_eq!(
-        shop.api("get_unit_economics('2026-05-01', '2026-05-08')", "metric_name, metric_value").await,
+        shop.api("get_unit_economics('2026-05-01', '2026-05-08')", "metric_name, metric_value")
+            .await,
         [
             "Total Orders | 150",
             "Revenue | 15000.00",

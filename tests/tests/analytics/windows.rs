@@ -10,7 +10,8 @@ async fn channels(shop: &Shop) -> Vec<String> {
 }
 
 async fn economics(shop: &Shop, period: &str) -> Vec<String> {
-    shop.api(&format!("get_unit_economics({period})"), "metric_name, metric_value").await
+    shop.api(&format!("get_unit_economics({period})"), "metric_name, metric_value")
+        .await
 }
 
 #[tokio::test]
@@ -30,7 +31,10 @@ async fn ld_79_fees_and_refunds_are_their_rows_and_a_refunded_order_stays_revenu
     shop.refund(order, "100.00", "completed", "2026-05-06 10:00Z").await;
     let rows = economics(&shop, WEEK).await;
     assert_eq!(rows[1], "Revenue | 100.00");
-    assert_eq!((rows[4].as_str(), rows[5].as_str()), ("Transaction Fees | 9.99", "Refunds | 100.00"));
+    assert_eq!(
+        (rows[4].as_str(), rows[5].as_str()),
+        ("Transaction Fees | 9.99", "Refunds | 100.00")
+    );
     // The refund counts when it was done: in the week of the order it was not, and there the profit is what it was.
     let later = "'2026-05-05 00:00Z', '2026-05-06 00:00Z'";
     assert_eq!(economics(&shop, later).await[5], "Refunds | 0");
@@ -102,7 +106,10 @@ async fn ld_73_and_84_letter_case_and_empty_text_make_no_second_channel() {
         .await;
     }
     shop.spend("2026-05-05", Some("facebook"), Some("winter"), "20.00").await;
-    let expected = ["Direct | N/A | 0 | 2 | 200.00 | 0 | - | - | -", "facebook | winter | 0 | 2 | 200.00 | 20.00 | 200.00 | 10.00 | -"];
+    let expected = [
+        "Direct | N/A | 0 | 2 | 200.00 | 0 | - | - | -",
+        "facebook | winter | 0 | 2 | 200.00 | 20.00 | 200.00 | 10.00 | -",
+    ];
     let mut rows = channels(&shop).await;
     rows.sort();
     assert_eq!(rows, expected);
@@ -113,7 +120,8 @@ async fn ld_73_and_84_letter_case_and_empty_text_make_no_second_channel() {
         .await
         .unwrap();
     assert_eq!(
-        shop.api(&format!("get_daily_metrics({WEEK})"), "utm_source, utm_campaign, paid_orders").await,
+        shop.api(&format!("get_daily_metrics({WEEK})"), "utm_source, utm_campaign, paid_orders")
+            .await,
         ["Direct | N/A | 2", "facebook | winter | 2"]
     );
 }
@@ -142,7 +150,9 @@ async fn ld_85_an_order_and_a_days_spend_are_in_one_of_two_adjoining_windows() {
         ("'2026-05-05 15:00Z', '2026-05-06 15:00Z'", "1 | 100.00 | 40.00"),
         ("'2026-05-04 00:00Z', '2026-05-06 00:00Z'", "2 | 200.00 | 40.00"),
     ] {
-        let rows = shop.api(&format!("get_channel_stats_financial({window})"), "orders, revenue, ad_spend").await;
+        let rows = shop
+            .api(&format!("get_channel_stats_financial({window})"), "orders, revenue, ad_spend")
+            .await;
         assert_eq!(rows, [expected], "{window}");
     }
 }
@@ -158,15 +168,23 @@ async fn ld_86_without_spend_roi_and_mer_are_unknown_and_not_0() {
     shop.spend("2026-05-06", Some("google"), None, "0.00").await;
     assert_eq!(
         channels(&shop).await,
-        ["Direct | N/A | 0 | 1 | 100.00 | 0 | - | - | -", "google | N/A | 0 | 0 | 0 | 0.00 | - | - | -"]
+        [
+            "Direct | N/A | 0 | 1 | 100.00 | 0 | - | - | -",
+            "google | N/A | 0 | 0 | 0 | 0.00 | - | - | -"
+        ]
     );
 }
 
 #[tokio::test]
 async fn ld_87_no_step_of_the_funnel_has_more_sessions_than_the_one_before() {
     let shop = Shop::new("UTC").await;
-    shop.crowd("c", 1, &["page_view", "view_product", "add_to_cart", "checkout_start"], "2026-05-05 09:00Z")
-        .await;
+    shop.crowd(
+        "c",
+        1,
+        &["page_view", "view_product", "add_to_cart", "checkout_start"],
+        "2026-05-05 09:00Z",
+    )
+    .await;
     // Two paid orders of the session that got there (one session), one of a session that saw nothing, one without a session.
     for session in [Some("c1"), Some("c1"), Some("ghost"), None] {
         shop.sale(Sale {
@@ -178,7 +196,8 @@ async fn ld_87_no_step_of_the_funnel_has_more_sessions_than_the_one_before() {
     }
     // By independent counts checkout 1, payment 2 or 3.
     assert_eq!(
-        shop.api(&format!("get_funnel_stats({WEEK})"), "unique_sessions, conversion_from_previous").await,
+        shop.api(&format!("get_funnel_stats({WEEK})"), "unique_sessions, conversion_from_previous")
+            .await,
         ["1 | -", "1 | 100.00", "1 | 100.00", "1 | 100.00", "1 | 100.00"]
     );
 }
@@ -226,7 +245,10 @@ async fn programs_and_the_servers_own_events_are_in_no_figure() {
     assert!(channels(&shop).await.is_empty());
     assert!(shop.api(&format!("get_behavior_stats({WEEK})"), "sessions").await.is_empty());
     assert_eq!(shop.api(&format!("get_funnel_stats({WEEK})"), "unique_sessions").await[0], "0");
-    assert_eq!(shop.sql(&format!("analytics.visits($1, {WEEK})"), "session_id").await, Vec::<String>::new());
+    assert_eq!(
+        shop.sql(&format!("analytics.visits($1, {WEEK})"), "session_id").await,
+        Vec::<String>::new()
+    );
 }
 
 #[tokio::test]
@@ -250,7 +272,8 @@ async fn a_visit_over_the_edge_of_a_period_is_counted_once_and_whole() {
         .await;
     }
     let visits = async |from: &str, to: &str| {
-        shop.sql(&format!("analytics.visits($1, '{from}', '{to}')"), "utm_source, page_views").await
+        shop.sql(&format!("analytics.visits($1, '{from}', '{to}')"), "utm_source, page_views")
+            .await
     };
     assert_eq!(visits("2026-05-04", "2026-05-05").await, ["google | 2"]);
     assert_eq!(visits("2026-05-05", "2026-05-06").await, ["mail | 3"]);
