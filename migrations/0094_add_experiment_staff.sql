@@ -210,6 +210,30 @@ $$;
 comment on function analytics.experiment_facts(analytics.experiments, timestamptz) is
   'Per allocation and variant: visitors assigned, exposed (at least once to what they are assigned to), converted (paid after that), their orders and revenue.';
 
+create function analytics.experiment_totals(x analytics.experiments, p_until timestamptz) returns jsonb
+language sql stable set search_path = '' as $$
+  with facts as (
+    select * from analytics.experiment_facts(x, p_until)
+  ), totals as (
+    select v.name, v.place, sum(f.assigned) as assigned, sum(f.exposed) as exposed, sum(f.converted) as converted, sum(f.orders) as orders,
+      sum(f.unclear_orders) as unclear_orders, sum(f.revenue) as revenue
+    from jsonb_array_elements_text(x.variants) with ordinality v (name, place) join facts f on f.variant = v.name
+    group by v.name, v.place
+  )
+  select jsonb_build_object(
+    'variants', (
+      select jsonb_agg(jsonb_build_object('variant', t.name, 'assigned', t.assigned, 'exposed', t.exposed, 'converted', t.converted, 'orders', t.orders,
+        'unclear_orders', t.unclear_orders, 'revenue', ops.money(t.revenue), 'revenue_per_visitor', ops.money(t.revenue / nullif(t.exposed, 0)),
+        'average_order_value', ops.money(t.revenue / nullif(t.orders - t.unclear_orders, 0))) order by t.place)
+      from totals t),
+    'allocations', (
+      select coalesce(jsonb_agg(a.cells order by a.allocation_number), '[]'::jsonb)
+      from (select f.allocation_number, jsonb_agg(jsonb_build_object('percent', f.percent, 'exposed', f.exposed)) as cells
+            from facts f group by f.allocation_number having sum(f.assigned) > 0) a))
+$$;
+comment on function analytics.experiment_totals(analytics.experiments, timestamptz) is
+  '{variants: totals of each, in their order; allocations: for each that anybody was assigned under, percent and exposed visitors of each variant}.';
+
 create function api.experiment_results(p jsonb) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 declare
@@ -223,11 +247,8 @@ begin
   end if;
   v_until := least(v_until, x.end_date);
   return jsonb_build_object('outcome', 'ok', 'experiment', analytics.experiment_json(x), 'until', ops.iso(v_until),
-    'currency', (select t.currency from shop.tenants t where t.id = v_tenant),
-    'facts', (
-      select jsonb_agg(jsonb_build_object('allocation', f.allocation_number, 'variant', f.variant, 'percent', f.percent, 'assigned', f.assigned,
-        'exposed', f.exposed, 'converted', f.converted, 'orders', f.orders, 'unclear_orders', f.unclear_orders, 'revenue', ops.money(f.revenue)))
-      from analytics.experiment_facts(x, v_until) f))
+      'currency', (select t.currency from shop.tenants t where t.id = v_tenant))
+    || analytics.experiment_totals(x, v_until)
     || (select jsonb_build_object('contradicting_exposures', count(*) filter (where h.shown is distinct from h.assigned and h.assigned is not null),
           'contradicting_visitors', count(distinct h.visitor_id) filter (where h.shown is distinct from h.assigned and h.assigned is not null),
           'unassigned_exposures', count(*) filter (where h.assigned is null))
@@ -235,4 +256,4 @@ begin
 end
 $$;
 comment on function api.experiment_results(jsonb) is
-  'Role: authenticated, staff. p: experiment_id. {outcome: ok, experiment, until, currency, facts: [{allocation, variant, percent, assigned, exposed, converted, orders, unclear_orders, revenue}], contradicting_exposures, contradicting_visitors, unassigned_exposures}; experiment_not_found.';
+  'Role: authenticated, staff. p: experiment_id. {outcome: ok, experiment, until, currency, variants: [{variant, assigned, exposed, converted, orders, unclear_orders, revenue, revenue_per_visitor, average_order_value}], allocations: [[{percent, exposed}]], contradicting_exposures, contradicting_visitors, unassigned_exposures}; experiment_not_found.';
