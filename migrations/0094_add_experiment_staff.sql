@@ -180,59 +180,59 @@ $$;
 comment on function analytics.experiment_exposures(analytics.experiments, timestamptz) is
   'Exposure events of people within the experiment''s time, each with the variant its visitor is assigned to, null where there is none.';
 
-create function analytics.experiment_facts(x analytics.experiments, p_until timestamptz)
-returns table (allocation_number integer, variant text, percent integer, assigned bigint, exposed bigint, converted bigint, orders bigint, unclear_orders bigint, revenue numeric)
+create function analytics.experiment_counts(x analytics.experiments, p_until timestamptz) returns jsonb
 language sql stable set search_path = '' as $$
-  with seen as (
+  with exposures as materialized (
+    select * from analytics.experiment_exposures(x, p_until)
+  ), seen as materialized (
     select h.visitor_id, h.assigned as variant, h.allocation_number, min(h.happened_at) as first_at
-    from analytics.experiment_exposures(x, p_until) h where h.shown = h.assigned group by 1, 2, 3
+    from exposures h where h.shown = h.assigned group by 1, 2, 3
   ), paid as (
     select o.visitor_id, r.paid_at, r.is_clear, r.revenue
     from analytics.paid_orders(x.tenant_id, row(null, null, x.start_date, p_until, null, null)::analytics.period) r
     join shop.orders o on o.id = r.order_id
     where o.visitor_id is not null
   ), bought as (
-    select s.allocation_number, s.variant, count(distinct s.visitor_id) as converted, count(*) as orders,
-      count(*) filter (where not r.is_clear) as unclear_orders, sum(r.revenue) as revenue
+    select s.variant, count(distinct s.visitor_id) as converted, count(*) as orders, count(*) filter (where not r.is_clear) as unclear, sum(r.revenue) as revenue
     from seen s join paid r on r.visitor_id = s.visitor_id and r.paid_at >= s.first_at
-    group by 1, 2
-  )
-  select c.number, v.value ->> 0, (v.value ->> 1)::integer,
-    (select count(*) from analytics.experiment_assignments a where a.experiment_id = x.id and a.allocation_number = c.number and a.variant = v.value ->> 0),
-    (select count(*) from seen s where s.allocation_number = c.number and s.variant = v.value ->> 0),
-    coalesce(b.converted, 0), coalesce(b.orders, 0), coalesce(b.unclear_orders, 0), coalesce(b.revenue, 0)
-  from analytics.experiment_allocations c
-  cross join lateral jsonb_array_elements(c.shares) with ordinality v (value, place)
-  left join bought b on b.allocation_number = c.number and b.variant = v.value ->> 0
-  where c.experiment_id = x.id
-  order by c.number, v.place
-$$;
-comment on function analytics.experiment_facts(analytics.experiments, timestamptz) is
-  'Per allocation and variant: visitors assigned, exposed (at least once to what they are assigned to), converted (paid after that), their orders and revenue.';
-
-create function analytics.experiment_totals(x analytics.experiments, p_until timestamptz) returns jsonb
-language sql stable set search_path = '' as $$
-  with facts as (
-    select * from analytics.experiment_facts(x, p_until)
+    group by s.variant
+  ), drawn as (
+    select a.allocation_number, a.variant, count(*) as assigned from analytics.experiment_assignments a where a.experiment_id = x.id group by 1, 2
+  ), shown as (
+    select s.allocation_number, s.variant, count(*) as exposed from seen s group by 1, 2
+  ), cells as (
+    select c.number, v.value ->> 0 as variant, v.place, (v.value ->> 1)::integer as percent,
+      coalesce(d.assigned, 0) as assigned, coalesce(s.exposed, 0) as exposed
+    from analytics.experiment_allocations c
+    cross join lateral jsonb_array_elements(c.shares) with ordinality v (value, place)
+    left join drawn d on d.allocation_number = c.number and d.variant = v.value ->> 0
+    left join shown s on s.allocation_number = c.number and s.variant = v.value ->> 0
+    where c.experiment_id = x.id
   ), totals as (
-    select v.name, v.place, sum(f.assigned) as assigned, sum(f.exposed) as exposed, sum(f.converted) as converted, sum(f.orders) as orders,
-      sum(f.unclear_orders) as unclear_orders, sum(f.revenue) as revenue
-    from jsonb_array_elements_text(x.variants) with ordinality v (name, place) join facts f on f.variant = v.name
-    group by v.name, v.place
+    select v.name, v.place, sum(c.assigned) as assigned, sum(c.exposed) as exposed, coalesce(b.converted, 0) as converted, coalesce(b.orders, 0) as orders,
+      coalesce(b.unclear, 0) as unclear, coalesce(b.revenue, 0) as revenue
+    from jsonb_array_elements_text(x.variants) with ordinality v (name, place)
+    join cells c on c.variant = v.name
+    left join bought b on b.variant = v.name
+    group by v.name, v.place, b.converted, b.orders, b.unclear, b.revenue
   )
   select jsonb_build_object(
     'variants', (
       select jsonb_agg(jsonb_build_object('variant', t.name, 'assigned', t.assigned, 'exposed', t.exposed, 'converted', t.converted, 'orders', t.orders,
-        'unclear_orders', t.unclear_orders, 'revenue', ops.money(t.revenue), 'revenue_per_visitor', ops.money(t.revenue / nullif(t.exposed, 0)),
-        'average_order_value', ops.money(t.revenue / nullif(t.orders - t.unclear_orders, 0))) order by t.place)
+        'unclear_orders', t.unclear, 'revenue', ops.money(t.revenue), 'revenue_per_visitor', ops.money(t.revenue / nullif(t.exposed, 0)),
+        'average_order_value', ops.money(t.revenue / nullif(t.orders - t.unclear, 0))) order by t.place)
       from totals t),
     'allocations', (
-      select coalesce(jsonb_agg(a.cells order by a.allocation_number), '[]'::jsonb)
-      from (select f.allocation_number, jsonb_agg(jsonb_build_object('percent', f.percent, 'exposed', f.exposed)) as cells
-            from facts f group by f.allocation_number having sum(f.assigned) > 0) a))
+      select coalesce(jsonb_agg(a.cells order by a.number), '[]'::jsonb)
+      from (select c.number, jsonb_agg(jsonb_build_object('percent', c.percent, 'exposed', c.exposed) order by c.place) as cells
+            from cells c group by c.number having sum(c.assigned) > 0) a))
+    || (select jsonb_build_object('contradicting_exposures', count(*) filter (where h.shown is distinct from h.assigned and h.assigned is not null),
+          'contradicting_visitors', count(distinct h.visitor_id) filter (where h.shown is distinct from h.assigned and h.assigned is not null),
+          'unassigned_exposures', count(*) filter (where h.assigned is null))
+        from exposures h)
 $$;
-comment on function analytics.experiment_totals(analytics.experiments, timestamptz) is
-  '{variants: totals of each, in their order; allocations: for each that anybody was assigned under, percent and exposed visitors of each variant}.';
+comment on function analytics.experiment_counts(analytics.experiments, timestamptz) is
+  'Per variant, in order: visitors assigned, exposed (at least once to what they are assigned to), converted (paid after that), their orders and revenue; allocations: for each that anybody was assigned under, percent and exposed visitors of each variant; exposures that contradict, or have no, assignment.';
 
 create function api.experiment_results(p jsonb) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
@@ -248,11 +248,7 @@ begin
   v_until := least(v_until, x.end_date);
   return jsonb_build_object('outcome', 'ok', 'experiment', analytics.experiment_json(x), 'until', ops.iso(v_until),
       'currency', (select t.currency from shop.tenants t where t.id = v_tenant))
-    || analytics.experiment_totals(x, v_until)
-    || (select jsonb_build_object('contradicting_exposures', count(*) filter (where h.shown is distinct from h.assigned and h.assigned is not null),
-          'contradicting_visitors', count(distinct h.visitor_id) filter (where h.shown is distinct from h.assigned and h.assigned is not null),
-          'unassigned_exposures', count(*) filter (where h.assigned is null))
-        from analytics.experiment_exposures(x, v_until) h);
+    || analytics.experiment_counts(x, v_until);
 end
 $$;
 comment on function api.experiment_results(jsonb) is
