@@ -1,4 +1,4 @@
-//! `POST /api/events`
+//! `POST /api/events`; `GET /api/experiments` is in [`crate::experiments`]
 //!
 //! 1. Any other path: 404 `not_found`; any other method: 405 with `Allow`.
 //! 2. Over 64 KB: 413. Neither `application/json` nor `text/plain` (what `sendBeacon` sends without preflight): 415.
@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::Config;
 use crate::event::{self, Event, Surroundings};
+use crate::experiments;
 use crate::wire::{Batch, BatchAnswer, EventResult, SingleAnswer, Verdict};
 
 pub const MAX_BODY: usize = 64 * 1024;
@@ -58,6 +59,9 @@ struct StoredResult {
 }
 
 pub async fn handle(config: Config, request: Incoming) -> Result<Response<String>, ApiError> {
+    if request.path == "/api/experiments" {
+        return experiments::assignments(&config, &request).await;
+    }
     if request.path != "/api/events" {
         return Err(Code::NotFound.into());
     }

@@ -1,9 +1,12 @@
-//! Worker `events`: the browser's own account of a visit, stored once per event.
+//! Worker `events`: the browser's own account of a visit, stored once per event; which variant of an experiment a visitor sees.
 //!
-//! In scope: checking events one by one, adding what only the edge knows (address, place, device, time), storing them in one call.
+//! In scope: checking events one by one, adding what only the edge knows (address, place, device, time), storing them in one call; drawing
+//! visitors into variants.
 //! Out of scope: sessions and attribution (the tracker), numbers (SQL functions of schema `api`).
 
+mod bucket;
 mod event;
+mod experiments;
 mod handler;
 mod wire;
 

@@ -128,6 +128,12 @@ pub const GRANTS: &[(&str, &[&str])] = &[
     ("check_ledger", &["edge_jobs"]),
     ("staff_outbox", &["authenticated"]),
     ("replay_outbox", &["authenticated"]),
+    ("assign_experiments", &["edge_events"]),
+    ("staff_experiments", &["authenticated"]),
+    ("create_experiment", &["authenticated"]),
+    ("update_experiment", &["authenticated"]),
+    ("experiment_results", &["authenticated"]),
+    ("import_ad_spend", &["authenticated"]),
 ];
 
 /// Functions with the named parameters of the source documents, or none; all others take one `p jsonb`.
