@@ -24,7 +24,9 @@ async fn a_million_events_are_stored_once_each_though_postgres_is_killed() {
     let (sender, mut watcher) = (Shop::on(info).await, Shop::on(info).await);
     let agents = flood::Agents::of(&sender);
     let rules = serde_json::json!({ "rules": agents.rules() });
-    lonieve_tests::Reply::of(sender.http.put(format!("{}/faults", info.proxy)).json(&rules)).await.expect(200);
+    lonieve_tests::Reply::of(sender.http.put(format!("{}/faults", info.proxy)).json(&rules))
+        .await
+        .expect(200);
     let kill = async {
         // A third of the way.
         let count = "select count(*) from analytics.events where tenant_id = $1";

@@ -48,7 +48,12 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
         .flat_map(|entry| &entry.instances)
         .filter(|agent| !texts.iter().any(|text| format!("^{agent}$").contains(text)))
         .collect();
-    ensure!(missed.is_empty(), "{} of upstream's examples are not found, such as {}", missed.len(), missed[0]);
+    ensure!(
+        missed.is_empty(),
+        "{} of upstream's examples are not found, such as {}",
+        missed.len(),
+        missed[0]
+    );
     let file = root.join("functions/events/src/programs.txt");
     let head = format!(
         "# Programs by their user agents, from crawler-user-agents {} (MIT licence, Copyright (c) 2017 Martin Monperrus).\n\
@@ -57,7 +62,11 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     );
     std::fs::write(&file, head + &texts.join("\n") + "\n").with_context(|| format!("cannot write {}", file.display()))?;
     let examples: usize = entries.iter().map(|entry| entry.instances.len()).sum();
-    println!("{} expressions became {} texts; all {examples} examples are found", entries.len(), texts.len());
+    println!(
+        "{} expressions became {} texts; all {examples} examples are found",
+        entries.len(),
+        texts.len()
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -75,7 +84,10 @@ fn without_prefixed(texts: BTreeSet<String>) -> Vec<String> {
 fn texts_of(pattern: &str) -> Result<Vec<String>> {
     let hir = regex_syntax::parse(pattern)?;
     let texts: Vec<String> = expand(&hir).into_iter().map(|sequence| longest(&sequence)).collect();
-    if let Some(short) = texts.iter().find(|text| text.trim_matches(['^', '$']).len() < SHORTEST && !text.starts_with('^')) {
+    if let Some(short) = texts
+        .iter()
+        .find(|text| text.trim_matches(['^', '$']).len() < SHORTEST && !text.starts_with('^'))
+    {
         bail!("comes down to {short:?}, which is too short");
     }
     Ok(texts)
@@ -113,7 +125,10 @@ fn expand(hir: &Hir) -> Vec<Vec<Piece>> {
             if begun.len() * ends.len() > MOST {
                 return begun.into_iter().map(|sequence| [sequence, vec![Piece::Gap]].concat()).collect();
             }
-            begun.iter().flat_map(|start| ends.iter().map(move |end| [start.clone(), end.clone()].concat())).collect()
+            begun
+                .iter()
+                .flat_map(|start| ends.iter().map(move |end| [start.clone(), end.clone()].concat()))
+                .collect()
         }),
     }
 }

@@ -118,7 +118,11 @@ async fn store(db: &Db, messages: &[Message], counts: &mut Counts) -> Result<(),
     }
     for result in answer.results {
         match result {
-            Stored::Stored { stored, duplicate, rejected } => {
+            Stored::Stored {
+                stored,
+                duplicate,
+                rejected,
+            } => {
                 counts.stored += stored;
                 counts.duplicate += duplicate;
                 counts.rejected += rejected;
@@ -187,6 +191,16 @@ mod tests {
     fn the_databases_answers_are_understood() {
         let answer = r#"{"outcome":"ok","results":[{"outcome":"stored","stored":2,"duplicate":1,"rejected":0},{"outcome":"parked","reason":"unreadable"}]}"#;
         let answer: Answer = serde_json::from_str(answer).unwrap();
-        assert!(matches!(answer.results[..], [Stored::Stored { stored: 2, duplicate: 1, rejected: 0 }, Stored::Parked {}]));
+        assert!(matches!(
+            answer.results[..],
+            [
+                Stored::Stored {
+                    stored: 2,
+                    duplicate: 1,
+                    rejected: 0
+                },
+                Stored::Parked {}
+            ]
+        ));
     }
 }

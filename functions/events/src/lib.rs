@@ -52,11 +52,17 @@ async fn fetch(request: HttpRequest, env: Env, _ctx: Context) -> worker::Result<
 #[event(queue)]
 async fn consume(batch: MessageBatch<()>, env: Env, _ctx: Context) -> worker::Result<()> {
     let (name, delivered) = (batch.queue(), queue::Batch::of(&batch));
-    let run = edge::run_queue("events", &name, &env, |bindings| bindings.db(), async |db| {
-        let (fates, counts, error) = consumer::consume(&db, &name, &delivered.deliveries(), edge::now()).await;
-        delivered.settle(&fates);
-        (counts, error)
-    });
+    let run = edge::run_queue(
+        "events",
+        &name,
+        &env,
+        |bindings| bindings.db(),
+        async |db| {
+            let (fates, counts, error) = consumer::consume(&db, &name, &delivered.deliveries(), edge::now()).await;
+            delivered.settle(&fates);
+            (counts, error)
+        },
+    );
     if !run.await {
         delivered.put_back();
     }

@@ -60,13 +60,28 @@ mod tests {
     #[test]
     fn programs_are_named() {
         for (agent, name) in [
-            ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "Googlebot"),
+            (
+                "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+                "Googlebot",
+            ),
             ("Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)", "bingbot"),
-            ("Mozilla/5.0 (compatible; YandexBot/3.0; +http://yandex.com/bots)", "yandex.com/bots"),
-            ("Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)", "GPTBot"),
-            ("facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)", "facebookexternalhit"),
+            (
+                "Mozilla/5.0 (compatible; YandexBot/3.0; +http://yandex.com/bots)",
+                "yandex.com/bots",
+            ),
+            (
+                "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)",
+                "GPTBot",
+            ),
+            (
+                "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
+                "facebookexternalhit",
+            ),
             ("TelegramBot (like TwitterBot)", "TelegramBot"),
-            ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/142.0.0.0 Safari/537.36", "HeadlessChrome"),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/142.0.0.0 Safari/537.36",
+                "HeadlessChrome",
+            ),
             ("curl/8.5.0", "curl"),
             ("Wget/1.21", "Wget"),
             ("python-requests/2.32.3", "python-requests"),
@@ -94,7 +109,10 @@ mod tests {
             assert!(pair[0] < pair[1] && !pair[1].starts_with(pair[0]), "{pair:?}");
         }
         for text in &list {
-            assert!(text.len() >= 3 && !short(text).is_empty() && short(text).len() <= MAX_NAME, "{text:?}");
+            assert!(
+                text.len() >= 3 && !short(text).is_empty() && short(text).len() <= MAX_NAME,
+                "{text:?}"
+            );
             let agent = format!("x {} y", text.trim_matches(['^', '$']));
             let held = text.starts_with('^') || text.ends_with('$');
             assert!(held || name_of(Some(&agent)).is_some(), "{text:?}");

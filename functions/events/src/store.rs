@@ -189,7 +189,15 @@ mod tests {
             .flat_map(|message| message["events"].as_array().unwrap())
             .map(|event| &event["event_id"])
             .collect();
-        assert_eq!(ids, events.iter().map(|event| json!(event.event_id)).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+        assert_eq!(
+            ids,
+            events
+                .iter()
+                .map(|event| json!(event.event_id))
+                .collect::<Vec<_>>()
+                .iter()
+                .collect::<Vec<_>>()
+        );
         for message in &parsed {
             assert_eq!(
                 (&message["host"], &message["context"]["ip"], &message["accepted_at"]),

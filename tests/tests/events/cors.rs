@@ -35,7 +35,10 @@ async fn the_exact_origin_of_a_domain_of_the_shop_may_read_the_answer_and_no_oth
     refused.refused(405, "method_not_allowed");
     for reply in [&preflight, &posted, &refused] {
         assert_eq!(reply.header("access-control-allow-origin"), Some(own.as_str()));
-        assert_eq!((reply.header("vary"), reply.header("access-control-allow-credentials")), (Some("Origin"), None));
+        assert_eq!(
+            (reply.header("vary"), reply.header("access-control-allow-credentials")),
+            (Some("Origin"), None)
+        );
     }
     for origin in [
         format!("https://{}", other.host),
@@ -46,7 +49,11 @@ async fn the_exact_origin_of_a_domain_of_the_shop_may_read_the_answer_and_no_oth
     ] {
         for method in [Method::OPTIONS, Method::POST] {
             let reply = asked(&shop, method.clone(), &origin).await;
-            assert_eq!((access(&reply), reply.header("vary")), (Vec::new(), Some("Origin")), "{method} {origin}");
+            assert_eq!(
+                (access(&reply), reply.header("vary")),
+                (Vec::new(), Some("Origin")),
+                "{method} {origin}"
+            );
         }
     }
 }

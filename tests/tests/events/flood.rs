@@ -116,12 +116,6 @@ pub struct Sent {
     begin: DateTime<Utc>,
 }
 
-/// Sends `count` events and looks at what is stored.
-pub async fn run(shop: &Shop, count: usize, seed: u64, agents: &Agents) -> Report {
-    let (sent, seen) = send(shop, count, seed, agents).await;
-    look(shop, sent, seen).await
-}
-
 /// Sends them all, each batch until it is answered.
 pub async fn send(shop: &Shop, count: usize, seed: u64, agents: &Agents) -> (Sent, Report) {
     let mut rng = StdRng::seed_from_u64(seed);
@@ -188,7 +182,10 @@ async fn deliver(
         let request = shop
             .request(Method::POST, "events", "/api/events")
             .header("content-type", "application/json")
-            .header("user-agent", agent.take().unwrap_or("Mozilla/5.0 (X11; Linux x86_64) Chrome/142.0 Safari/537.36"))
+            .header(
+                "user-agent",
+                agent.take().unwrap_or("Mozilla/5.0 (X11; Linux x86_64) Chrome/142.0 Safari/537.36"),
+            )
             .timeout(Duration::from_secs(40));
         let reply = match request.body(body.clone()).send().await {
             Ok(response) => (response.status().as_u16(), response.text().await.ok()),

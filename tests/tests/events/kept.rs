@@ -69,13 +69,25 @@ async fn of_the_clients_address_the_shops_setting_decides_what_is_kept() {
             assert_eq!(row["ip_address"], kept, "{setting} {address}");
         }
     }
-    for settings in [json!({"ip_storage": "some"}), json!({"ip_storage": 1}), json!({"event_retention_months": 0}), json!({"event_retention_months": 1.5})] {
+    for settings in [
+        json!({"ip_storage": "some"}),
+        json!({"ip_storage": 1}),
+        json!({"event_retention_months": 0}),
+        json!({"event_retention_months": 1.5}),
+    ] {
         let refused = shop
             .db
-            .execute("update shop.tenants set settings = settings || $2 where id = $1", &[&shop.tenant, &settings])
+            .execute(
+                "update shop.tenants set settings = settings || $2 where id = $1",
+                &[&shop.tenant, &settings],
+            )
             .await
             .unwrap_err();
-        assert_eq!(refused.as_db_error().unwrap().constraint(), Some("tenants_event_settings_valid"), "{settings}");
+        assert_eq!(
+            refused.as_db_error().unwrap().constraint(),
+            Some("tenants_event_settings_valid"),
+            "{settings}"
+        );
     }
 }
 
@@ -87,7 +99,8 @@ async fn an_order_keeps_the_whole_address_and_its_events_do_not() {
         .header("cf-connecting-ip", IPV4)
         .json(&shop.cart());
     Reply::of(request).await.expect(200);
-    let sql = "select o.ip_address || ' ' || e.ip_address from shop.orders o join analytics.events e using (tenant_id) where o.tenant_id = $1";
+    let sql =
+        "select o.ip_address || ' ' || e.ip_address from shop.orders o join analytics.events e using (tenant_id) where o.tenant_id = $1";
     let both: String = shop.db.query_one(sql, &[&shop.tenant]).await.unwrap().get(0);
     assert_eq!(both, "203.0.113.77 203.0.113.0");
 }

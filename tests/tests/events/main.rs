@@ -13,7 +13,7 @@ mod visits;
 async fn fifty_thousand_events_with_duplicates_in_disorder_and_failing_requests_are_stored_once_each() {
     let shop = lonieve_tests::Shop::new().await;
     let agent = flood::Agents::of(&shop);
-    let work = flood::run(&shop, 50_000, 1, &agent);
-    let report = shop.under_faults(&shop.info.proxy, agent.rules(), work).await;
-    println!("{report}");
+    let work = flood::send(&shop, 50_000, 1, &agent);
+    let (sent, seen) = shop.under_faults(&shop.info.proxy, agent.rules(), work).await;
+    println!("{}", flood::look(&shop, sent, seen).await);
 }

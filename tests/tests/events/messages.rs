@@ -23,7 +23,10 @@ fn id() -> String {
 impl Place {
     async fn ingest(&self, messages: &[(&str, Value)]) -> Vec<Value> {
         let messages: Vec<Value> = messages.iter().map(|(id, body)| json!({"id": id, "body": body})).collect();
-        let answer = self.line.outcome(EVENTS, "ingest_event_batches", json!({ "messages": messages }), "ok").await;
+        let answer = self
+            .line
+            .outcome(EVENTS, "ingest_event_batches", json!({ "messages": messages }), "ok")
+            .await;
         answer["results"].as_array().unwrap().clone()
     }
 
@@ -38,7 +41,9 @@ impl Place {
     }
 
     async fn events(&self) -> i64 {
-        self.ground.count("select count(*) from analytics.events where tenant_id = $1", self.tenant).await
+        self.ground
+            .count("select count(*) from analytics.events where tenant_id = $1", self.tenant)
+            .await
     }
 }
 
@@ -65,7 +70,11 @@ async fn messages_are_stored_together_and_each_has_its_counts() {
     assert_eq!((&again[0]["duplicate"], &again[1]["duplicate"]), (&json!(3), &json!(2)));
     assert_eq!(place.events().await, 3);
     let received = "select count(*) from analytics.events where tenant_id = $1 and received_at = '2026-01-15T12:00:00Z' and ip_address = '203.0.113.0' and country = 'DE'";
-    assert_eq!(place.ground.count(received, place.tenant).await, 3, "with the time and the context of the message");
+    assert_eq!(
+        place.ground.count(received, place.tenant).await,
+        3,
+        "with the time and the context of the message"
+    );
 }
 
 #[tokio::test]
@@ -117,8 +126,14 @@ async fn what_was_parked_is_stored_once_its_shop_is_there() {
     place.replay().await;
     assert_eq!((place.events().await, place.parked(&given_up).await), (1, None));
     let waiting = place.parked(&lost).await.unwrap();
-    assert_eq!((&waiting["attempts"], &waiting["last_error"]), (&json!(1), &json!("unknown_tenant")));
-    let sql = format!("insert into shop.domains (domain, tenant_id, is_primary) values ('{host}', '{}', false)", place.tenant);
+    assert_eq!(
+        (&waiting["attempts"], &waiting["last_error"]),
+        (&json!(1), &json!("unknown_tenant"))
+    );
+    let sql = format!(
+        "insert into shop.domains (domain, tenant_id, is_primary) values ('{host}', '{}', false)",
+        place.tenant
+    );
     place.ground.admin.batch_execute(&sql).await.unwrap();
     place.replay().await;
     assert_eq!((place.events().await, place.parked(&lost).await), (2, None));
@@ -130,7 +145,11 @@ async fn more_than_a_hundred_messages_or_no_list_is_the_callers_mistake() {
     let many: Vec<Value> = (0..101).map(|_| json!({"id": id(), "body": 7})).collect();
     for function in ["ingest_event_batches", "park_events"] {
         for messages in [json!(many), json!({}), json!("x")] {
-            let refused = place.line.call(EVENTS, function, &json!({ "messages": messages })).await.unwrap_err();
+            let refused = place
+                .line
+                .call(EVENTS, function, &json!({ "messages": messages }))
+                .await
+                .unwrap_err();
             assert_eq!((refused.sqlstate.as_str(), refused.message.as_str()), ("22023", "invalid_batch"));
         }
         let refused = place.line.call(Who::Worker("edge_orders"), function, &json!({})).await.unwrap_err();
@@ -144,7 +163,10 @@ async fn more_than_a_hundred_messages_or_no_list_is_the_callers_mistake() {
 async fn events_are_deleted_when_their_shop_has_kept_them_long_enough() {
     // The retention of each of two shops, and by the second of it.
     let (usual, short) = (Place::new().await, Place::new().await);
-    let setting = format!("update shop.tenants set settings = '{{\"event_retention_months\": 2}}' where id = '{}'", short.tenant);
+    let setting = format!(
+        "update shop.tenants set settings = '{{\"event_retention_months\": 2}}' where id = '{}'",
+        short.tenant
+    );
     short.ground.admin.batch_execute(&setting).await.unwrap();
     let now = "2026-12-15 12:00:00Z";
     for (place, months) in [(&usual, 14), (&short, 2)] {

@@ -25,7 +25,12 @@ impl Place {
              insert into shop.domains (domain, tenant_id, is_primary) values ('{host}', '{tenant}', true)"
         );
         ground.admin.batch_execute(&sql).await.unwrap();
-        Self { ground, line, tenant, host }
+        Self {
+            ground,
+            line,
+            tenant,
+            host,
+        }
     }
 
     /// The argument of `ingest_events`: events of one session at these minutes.
@@ -151,7 +156,11 @@ async fn two_calls_with_one_session_at_once_make_one_visit() {
     let other = place.ground.line().await;
     let session = session();
     place.line.begin(EVENTS).await.unwrap();
-    place.line.say("ingest_events", &place.batch(&session, &[(Uuid::new_v4(), 0)])).await.unwrap();
+    place
+        .line
+        .say("ingest_events", &place.batch(&session, &[(Uuid::new_v4(), 0)]))
+        .await
+        .unwrap();
     let batch = place.batch(&session, &[(Uuid::new_v4(), 5)]);
     let second = other.call(EVENTS, "ingest_events", &batch);
     let first = async {

@@ -162,7 +162,8 @@ pub async fn works(db: &Client) {
         caller.outcome("edge_events", "ingest_events", events, "ok").await["results"][0]["status"],
         "stored"
     );
-    let message = |host: &str| json!({"host": host, "events": [{"event_id": Uuid::new_v4(), "event_type": "page_view", "session_id": "s"}]});
+    let message =
+        |host: &str| json!({"host": host, "events": [{"event_id": Uuid::new_v4(), "event_type": "page_view", "session_id": "s"}]});
     let queued = json!({"messages": [{"id": "m-1", "body": message(&host)}, {"id": "m-2", "body": message("nobody.test")}]});
     caller.outcome("edge_events", "ingest_event_batches", queued, "ok").await;
     let given_up = json!({"messages": [{"id": "m-3", "body": message(&host)}]});
