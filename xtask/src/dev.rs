@@ -25,6 +25,9 @@ pub struct Options {
     /// Which of Cardlink's contracts is spoken: `v1` is the provider's public API, `v2` that of the product documents
     #[arg(long, value_enum, default_value = "v2")]
     cardlink: Contract,
+    /// Let events go through a queue, as a deployment with the binding EVENTS_QUEUE does (wrangler only)
+    #[arg(long)]
+    events_queue: bool,
     /// Own name, free ports, data that is thrown away at the end
     #[arg(long, conflicts_with = "stack")]
     ephemeral: bool,
@@ -56,6 +59,7 @@ impl Options {
         };
         let mut config = Config::ephemeral(root, runtime);
         config.tick = Some(TICK);
+        config.events_queue = self.events_queue;
         config.cardlink = match self.cardlink {
             Contract::V1 => CardlinkApi::V1,
             Contract::V2 => CardlinkApi::V2,

@@ -45,6 +45,9 @@ const WORKERS: &[&str] = &[
 pub const GRANTS: &[(&str, &[&str])] = &[
     ("health", WORKERS),
     ("ingest_events", &["edge_events"]),
+    ("ingest_event_batches", &["edge_events"]),
+    ("park_events", &["edge_events"]),
+    ("replay_events", &["edge_jobs"]),
     ("list_products", &["edge_orders"]),
     ("get_product", &["edge_orders"]),
     ("create_order", &["edge_orders"]),
@@ -77,7 +80,7 @@ pub const GRANTS: &[(&str, &[&str])] = &[
     ("purge", &["edge_jobs"]),
     ("staff_jobs", &["authenticated"]),
     ("capture_lead", &["edge_leads"]),
-    ("check_origin", &["edge_leads"]),
+    ("check_origin", &["edge_events", "edge_leads"]),
     ("follow_link", &["edge_leads"]),
     ("unsubscribe", &["edge_leads"]),
     ("ask_revenue", &["authenticated"]),
