@@ -47,7 +47,7 @@ pub struct Books<'a> {
 impl<'a> Books<'a> {
     pub fn new(history: &'a History) -> Self {
         let mut events: Vec<&Event> = history.events.iter().collect();
-        events.sort_by_key(|event| event.at);
+        events.sort_by_key(|event| (event.at, event.id));
         let mut groups: HashMap<(&str, Uuid), Vec<&Event>> = HashMap::new();
         let mut sessions: HashMap<&str, Vec<&Event>> = HashMap::new();
         for event in events.into_iter().filter(|event| event.bot.is_none()) {
@@ -73,7 +73,7 @@ impl<'a> Books<'a> {
             }
         }
         for customer in customers.values_mut() {
-            customer.orders.sort_by_key(|order| order.paid);
+            customer.orders.sort_by_key(|order| (order.paid, order.id));
         }
         Self {
             history,

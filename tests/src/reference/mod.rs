@@ -17,10 +17,10 @@ mod model;
 pub mod reports;
 mod table;
 
-pub use books::Books;
+pub use books::{Books, Visit};
 pub use calendar::{Period, day_begins, day_of};
-pub use generate::{Size, generate};
-pub use model::{History, Moment, Order, Sample};
+pub use generate::{Size, fixed_end, generate};
+pub use model::{Event, History, Moment, Order, Payment};
 pub use table::{Cell, Table};
 
 use sha2::{Digest, Sha256};

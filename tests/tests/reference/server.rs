@@ -10,7 +10,7 @@ use crate::calls::Call;
 
 /// Figures for the planner, and a session in a zone of its own with half an hour of summer time: no answer may depend on it.
 pub async fn settle(db: &Client) {
-    db.batch_execute("analyze; set timezone to 'Australia/Lord_Howe'").await.unwrap();
+    db.batch_execute("refresh materialized view analytics.daily_metrics; analyze; set timezone to 'Australia/Lord_Howe'").await.unwrap();
 }
 
 /// The rows of a call, as text.

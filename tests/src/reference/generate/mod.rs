@@ -1,6 +1,6 @@
 //! Makes a shop's history out of a seed: the same seed is the same history.
 //!
-//! Fourteen months up to a moment in November 2025, so that every zone with summer time changes its clocks three times in it. What is rare
+//! Fourteen months, so that every zone with summer time changes its clocks twice or three times in it. What is rare
 //! in a real shop is made often enough to meet every rule: equal times, moments exactly at midnight, visits over midnight and over days,
 //! programs, days without anything, days with unknown costs, every way an order can end, addresses that two shops share.
 
@@ -38,16 +38,13 @@ pub struct Size {
     pub zone: Tz,
     pub events: usize,
     pub orders: usize,
+    /// After this moment nothing has happened.
+    pub ends: Moment,
 }
 
-/// 10 September 2024.
-pub fn first_day() -> NaiveDate {
-    NaiveDate::from_ymd_opt(2024, 9, 10).unwrap()
-}
-
-/// After this moment nothing has happened.
-pub fn last_moment() -> Moment {
-    DateTime::from_timestamp(1_762_785_420, 0).unwrap() // 10 November 2025, 14:37 UTC
+/// 10 November 2025, 14:37 UTC: after a summer time in Europe and one in America have ended.
+pub fn fixed_end() -> Moment {
+    DateTime::from_timestamp(1_762_785_420, 0).unwrap()
 }
 
 /// Exactly so many events and orders.
@@ -88,8 +85,8 @@ impl Maker {
             tenant: id(&mut rng),
             zone: size.zone,
             currency: if size.seed.is_multiple_of(2) { "USD" } else { "EUR" },
-            begins: first_day(),
-            ends: last_moment(),
+            begins: day_of(size.zone, size.ends) - Days::new(426),
+            ends: size.ends,
             products: (0..12).map(|index| product(&mut rng, index)).collect(),
             events: Vec::with_capacity(size.events + 200),
             orders: Vec::with_capacity(size.orders + 10),
@@ -101,7 +98,7 @@ impl Maker {
             rng,
             size,
             history,
-            calendar: weighted_days(size.zone),
+            calendar: weighted_days(size),
             sessions: 0,
         }
     }
@@ -149,10 +146,10 @@ impl Maker {
 }
 
 /// A shop grows, has week-ends, quiet days and rushes, and is closed for eight days.
-fn weighted_days(zone: Tz) -> Vec<(NaiveDate, f64)> {
-    let last = day_of(zone, last_moment());
+fn weighted_days(size: Size) -> Vec<(NaiveDate, f64)> {
+    let last = day_of(size.zone, size.ends);
     let mut sum = 0.0;
-    let days = first_day().iter_days().take_while(|day| *day <= last).enumerate();
+    let days = (last - Days::new(426)).iter_days().take(427).enumerate();
     days.map(|(index, day)| {
         let growth = 0.5 + index as f64 / 300.0;
         let week = if day.weekday().number_from_monday() > 5 { 0.7 } else { 1.0 };

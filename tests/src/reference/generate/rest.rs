@@ -5,7 +5,7 @@ use rand::Rng;
 use rust_decimal::Decimal;
 
 use super::super::model::{Channel, Lead, Sample, Spend};
-use super::{CHANNELS, Maker, last_moment};
+use super::{CHANNELS, Maker};
 
 /// Nobody ever comes by this one.
 const IN_VAIN: Channel = (Some("linkedin"), Some("b2b"));
@@ -46,13 +46,13 @@ impl Maker {
             };
             self.history.leads.push(Lead { email, unsubscribed });
         }
-        self.history.leads.push(Lead { email: "nobody@example.com".to_owned(), unsubscribed: Some(last_moment()) });
+        self.history.leads.push(Lead { email: "nobody@example.com".to_owned(), unsubscribed: Some(self.size.ends) });
     }
 
     /// Two days of measurements up to the end; the mails' stop three hours before it.
     fn samples(&mut self) {
         for _ in 0..300 {
-            let at = last_moment() - Duration::milliseconds(self.rng.random_range(0..172_800_000));
+            let at = self.size.ends - Duration::milliseconds(self.rng.random_range(0..172_800_000));
             self.history.samples.push(Sample { kind: "webhook_latency", value: Decimal::from(self.rng.random_range(50..2500)), at });
             self.history.samples.push(Sample {
                 kind: "email_send_time",

@@ -69,7 +69,11 @@ impl Maker {
             device: Some("desktop"),
             page_seconds: None,
             scroll: None,
-            data: Some(json!({"order_id": order.id})),
+            data: match self.rng.random_range(0..1000) {
+                0 => None,
+                1 => Some(json!({"order_id": "9"})),
+                _ => Some(json!({"order_id": order.id})),
+            },
             bot: None,
         };
         self.keep(event);
@@ -84,7 +88,7 @@ impl Maker {
         let end = self.end(paid, delivers);
         let delivered = delivers.filter(|_| matches!(end.1, "delivered" | "revoked"));
         let items = self.items(created);
-        let total = items.iter().map(|item| item.price * Decimal::from(item.quantity)).sum();
+        let total: Decimal = items.iter().map(|item| item.price * Decimal::from(item.quantity)).sum();
         let is_known = delivered.is_some() && !(paid.is_some_and(|paid| self.is_murky(paid)) && self.rng.random_bool(0.04));
         let cost = is_known.then(|| (total * Decimal::new(self.rng.random_range(60..103), 2)).round_dp(2));
         let (id, email, user) = (self.id(), self.email(), self.rng.random_bool(0.3).then(|| self.id()));

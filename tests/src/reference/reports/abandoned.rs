@@ -26,7 +26,7 @@ pub fn abandoned_checkouts(books: &Books, minutes_ago: i64, now: Moment) -> Tabl
         }
         let orders = books.orders_of_session.get(session).map_or(&[][..], Vec::as_slice);
         let later = orders.iter().filter(|order| order.created >= checkout.at);
-        let Some(order) = later.max_by_key(|order| order.created) else {
+        let Some(order) = later.max_by_key(|order| (order.created, order.id)) else {
             continue;
         };
         let session_paid = orders.iter().filter_map(|order| order.paid).any(|paid| paid >= checkout.at);

@@ -49,7 +49,7 @@ pub fn channel_stats(books: &Books, period: Period) -> Table {
     ];
     let cells = |((source, campaign), row): (Channel, Row)| {
         let Row { visits, takings, spend } = row;
-        let conversion = (takings.orders <= visits).then(|| percent(Decimal::from(takings.orders), Decimal::from(visits)));
+        let conversion = percent(Decimal::from(takings.orders), Decimal::from(visits)).filter(|_| takings.orders <= visits);
         vec![
             Cell::text(source.unwrap_or("Direct")),
             Cell::text(campaign.unwrap_or("N/A")),
@@ -61,7 +61,7 @@ pub fn channel_stats(books: &Books, period: Period) -> Table {
             Cell::Number(spend),
             Cell::cents(takings.profit().and_then(|profit| percent(profit - spend, spend))),
             Cell::cents(ratio(takings.revenue, spend)),
-            Cell::cents(conversion.flatten()),
+            Cell::cents(conversion),
         ]
     };
     Table::new(columns, rows.into_iter().map(cells).collect())

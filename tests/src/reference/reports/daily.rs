@@ -18,8 +18,8 @@ struct Day {
     takings: Takings,
 }
 
-/// Rows by day, source and campaign, null first. Reading: a row for each channel with a visit, a placed or a paid order on that day.
-pub fn daily_metrics(books: &Books, period: Period) -> Table {
+/// Rows by day, source and campaign, null first. `shown`: as the function shows channels, not as the view stores them.
+pub fn daily_metrics(books: &Books, period: Period, shown: bool) -> Table {
     let zone = books.history.zone;
     let mut days: BTreeMap<(NaiveDate, Channel), Day> = BTreeMap::new();
     for visit in books.visits_of(period) {
@@ -43,15 +43,15 @@ pub fn daily_metrics(books: &Books, period: Period) -> Table {
         };
         vec![
             Cell::text(&day.to_string()),
-            Cell::maybe_text(source),
-            Cell::maybe_text(campaign),
+            Cell::maybe_text(source.or(shown.then_some("Direct"))),
+            Cell::maybe_text(campaign.or(shown.then_some("N/A"))),
             Cell::count(visits),
             Cell::count(created),
             Cell::count(takings.orders),
             Cell::Number(takings.revenue),
             Cell::number(takings.cost),
             Cell::number(takings.profit()),
-            Cell::cents(percent(paid, Decimal::from(visits))),
+            Cell::cents(percent(paid, Decimal::from(visits)).filter(|_| takings.orders <= visits)),
             Cell::cents(ratio(takings.revenue, paid)),
             Cell::cents(margin),
         ]

@@ -9,8 +9,6 @@ use crate::reference::table::{percent, ratio};
 use crate::reference::{Books, Cell, Moment, Table};
 
 /// `ticks`: when the jobs Worker ticked; it belongs to no tenant.
-///
-/// Reading: minutes are counted back from now, the first one is the minute in which the first tick of all lies.
 pub fn system_health(books: &Books, ticks: &[Moment], now: Moment) -> Table {
     let mut rows = vec![
         durations(books, "webhook_latency", "webhook_avg_latency_ms", (1000, 3000), now),
@@ -31,18 +29,18 @@ pub fn system_health(books: &Books, ticks: &[Moment], now: Moment) -> Table {
 }
 
 fn uptime(ticks: &[Moment], now: Moment) -> Option<Decimal> {
-    let first = *ticks.iter().min()?;
-    let minute_of = |tick: Moment| (now - tick).num_minutes();
-    let minutes = (minute_of(first) + 1).min(1440);
-    let up: BTreeSet<i64> = ticks.iter().map(|tick| minute_of(*tick)).filter(|minute| *minute < minutes).collect();
-    percent(Decimal::from(up.len()), Decimal::from(minutes))
+    let minute_of = |moment: Moment| moment.timestamp().div_euclid(60);
+    let running = minute_of(now);
+    let first = minute_of(*ticks.iter().min()?).max(running - 1440);
+    let up: BTreeSet<i64> = ticks.iter().map(|tick| minute_of(*tick)).filter(|minute| (first..running).contains(minute)).collect();
+    percent(Decimal::from(up.len()), Decimal::from(running - first))
 }
 
 fn durations(books: &Books, kind: &str, name: &str, limits: (i64, i64), now: Moment) -> Vec<Cell> {
     let mean = |hours: i64| {
         let since = now - Duration::hours(hours);
         let samples = books.history.samples.iter().filter(|sample| sample.kind == kind);
-        let values: Vec<Decimal> = samples.filter(|sample| sample.at > since && sample.at <= now).map(|sample| sample.value).collect();
+        let values: Vec<Decimal> = samples.filter(|sample| sample.at >= since && sample.at <= now).map(|sample| sample.value).collect();
         ratio(values.iter().sum(), Decimal::from(values.len()))
     };
     let current = mean(1);

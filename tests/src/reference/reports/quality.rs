@@ -3,17 +3,18 @@
 use std::collections::HashSet;
 
 use rust_decimal::{Decimal, RoundingStrategy};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::reference::books::{is_servers, is_visitors};
 use crate::reference::model::Event;
 use crate::reference::table::percent;
-use crate::reference::{Books, Cell, Order, Period, Table, server_event_id};
+use crate::reference::{Books, Cell, Order, Period, Table};
 
-/// `functions`: how many functions the page has; all of them answer.
-///
-/// Reading: the score's mean is of percentages that are not rounded.
-pub fn data_quality(books: &Books, period: Period, functions: usize) -> Table {
+/// The other functions of the page; all of them answer.
+const FUNCTIONS: usize = 14;
+
+pub fn data_quality(books: &Books, period: Period) -> Table {
     let history = books.history;
     let span = period.moments(history.zone);
     let created: Vec<&Order> = books.created_in(period).collect();
@@ -44,12 +45,12 @@ pub fn data_quality(books: &Books, period: Period, functions: usize) -> Table {
         ("orphaned_events", named.len(), orphaned),
         ("funnel_integrity", with_session.len(), broken),
         ("events_without_visit", visitors.len(), without_visit),
-        ("sql_functions_health", functions, 0),
+        ("sql_functions_health", FUNCTIONS, 0),
     ] {
         let share = percent(Decimal::from(failed), Decimal::from(checked));
         let status = match share {
+            _ if name == "orders_without_utm" => "info",
             None => "unknown",
-            Some(_) if name == "orders_without_utm" => "info",
             Some(share) if share.is_zero() => "ok",
             Some(share) if share < Decimal::from(5) => "warning",
             Some(_) => "critical",
@@ -87,11 +88,7 @@ pub fn data_quality(books: &Books, period: Period, functions: usize) -> Table {
 
 /// The order an event names: none where it is of a type that names none, `Some(None)` where what it names cannot be an order.
 fn names_order(event: &Event) -> Option<Option<Uuid>> {
-    let named = event.data.as_ref()?.get("order_id")?;
-    let id = named.as_str().and_then(|text| text.parse().ok());
-    match event.kind {
-        "payment_return" => Some(id),
-        _ if is_servers(event) => Some(id.filter(|id| server_event_id(event.kind, *id) == event.id)),
-        _ => None,
-    }
+    let named = event.data.as_ref().and_then(|data| data.get("order_id"));
+    let id = named.and_then(Value::as_str).and_then(|text| text.parse().ok());
+    (is_servers(event) || (event.kind == "payment_return" && named.is_some())).then_some(id)
 }

@@ -50,7 +50,7 @@ pub fn winback_candidates(books: &Books, days_since_last: i64, min_orders: usize
     Table::new(columns, rows.collect())
 }
 
-/// Reading: a row without a brand is no brand's.
+/// Most units over all paid orders.
 fn favorite_brand<'a>(customer: &Customer<'a>) -> Option<&'a str> {
     let mut brands: BTreeMap<&str, (i32, Option<Moment>)> = BTreeMap::new();
     for order in &customer.orders {
