@@ -115,9 +115,11 @@ async fn load_orders(db: &Client, history: &History) {
             is(item.price),
             is(item.quantity),
             is(history.currency),
+            time(order.created),
         ]
     });
-    let columns = "shop.order_items (tenant_id, order_id, product_id, product_name, product_brand, nominal, price, quantity, currency)";
+    let columns = "shop.order_items (tenant_id, order_id, product_id, product_name, product_brand, nominal, price, quantity, currency, \
+                   created_at)";
     copy(db, columns, items).await;
     let payments = of_orders(history, |order| &order.payments).map(|(order, payment)| {
         let processed = order.paid.unwrap_or(order.created);

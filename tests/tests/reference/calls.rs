@@ -27,7 +27,7 @@ pub fn of_period(books: &Books, period: Period) -> Vec<Call> {
         ),
         call("behavior_stats", format!("analytics.behavior_stats({during})"), reports::behavior_stats(books, period)),
         call("top_products", format!("analytics.top_products({during}, 10)"), reports::top_products(books, period, 10)),
-        call("data_quality", format!("analytics.data_quality({during})"), reports::data_quality(books, period)),
+        call("data_quality", format!("analytics.data_quality({during}, '2026-01-01 12:00+00')"), reports::data_quality(books, period)),
         call(
             "daily_metrics",
             format!(

@@ -30,7 +30,7 @@ fn calls(books: &Books, ticks: &[Moment], now: Moment) -> Vec<Call> {
     let period = Period::new(last - Days::new(20), last);
     let during = format!(
         "start_date => '{}', end_date => '{}'",
-        (day_begins(zone, period.to) - chrono::Duration::hours(1) - chrono::Duration::days(19)).to_rfc3339(),
+        (day_begins(zone, period.from) + chrono::Duration::hours(22)).to_rfc3339(),
         (day_begins(zone, period.to) + chrono::Duration::hours(9)).to_rfc3339()
     );
     let by_default = |days| Period::last_days(days, today);

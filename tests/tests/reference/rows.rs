@@ -29,14 +29,15 @@ fn the_large_shop_meets_every_rule() {
     orders(&large);
     let emails: HashSet<&str> = small.orders.iter().map(|order| order.email.as_str()).collect();
     assert_many("customers of both shops", books.customers.keys().filter(|email| emails.contains(*email)).count(), 300);
-    let seen = |insight: &str| {
-        let days = large.begins.iter_days().take(426);
-        let now = |day| day_begins(large.zone, day) + Duration::hours(1);
-        let has = |day: &chrono::NaiveDate| format!("{:?}", reports::anomalies(&books, now(*day))).contains(insight);
-        days.filter(has).count()
-    };
+    let insights: Vec<String> = large
+        .begins
+        .iter_days()
+        .take(426)
+        .step_by(4)
+        .map(|day| format!("{:?}", reports::anomalies(&books, day_begins(large.zone, day) + Duration::hours(1)).rows))
+        .collect();
     for insight in ["conversion_drop", "revenue_spike", "revenue_drop", "best_channel"] {
-        assert_many(insight, seen(insight), 5);
+        assert_many(insight, insights.iter().filter(|found| found.contains(insight)).count(), 5);
     }
     let all = Period::new(large.begins, day_of(large.zone, large.ends) + Days::new(1));
     println!("{:?}", reports::funnel_stats(&books, all).rows);

@@ -152,7 +152,7 @@ impl Maker {
             135..=150 if self.is_murky(paid) => self.pick(&[
                 ("manual_review", "waiting", Some("no_codes_available")),
                 ("manual_review", "reserved", Some("amount_mismatch")),
-                ("manual_review", "none", Some("late_payment")),
+                ("manual_review", "none", Some("underpaid")),
             ]),
             _ => ("paid", "delivered", None),
         }
@@ -160,18 +160,19 @@ impl Maker {
 
     fn items(&mut self, created: Moment) -> Vec<Item> {
         let count = if self.rng.random_bool(0.2) { self.rng.random_range(2..4) } else { 1 };
+        // One product is renamed shortly before the end, one order in a hundred has lost its brands.
+        let is_branded = !self.rng.random_bool(0.01);
         (0..count)
             .map(|_| {
                 // Low numbers sell better.
                 let (one, other) = (self.rng.random_range(0..12), self.rng.random_range(0..12));
                 let index: usize = std::cmp::min(one, other);
                 let product = self.history.products[index].clone();
-                // One product is renamed shortly before the end, one item in a hundred has lost its brand.
                 let renamed = index == 1 && created > self.history.ends - Duration::days(12);
                 Item {
                     product: product.id,
                     name: if renamed { format!("{} (new)", product.name) } else { product.name },
-                    brand: (!self.rng.random_bool(0.01)).then_some(product.brand),
+                    brand: is_branded.then_some(product.brand),
                     price: Decimal::new(self.rng.random_range(500..9999), 2),
                     quantity: if self.rng.random_bool(0.8) { 1 } else { self.rng.random_range(2..5) },
                 }

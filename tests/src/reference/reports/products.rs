@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use crate::reference::books::Takings;
+use crate::reference::table::{cents, ratio};
 use crate::reference::{Books, Cell, Moment, Period, Table};
 
 pub fn revenue(books: &Books, days: u64, now: Moment) -> Table {
@@ -24,31 +25,41 @@ fn last_days(books: &Books, days: u64, now: Moment) -> Takings {
 }
 
 struct Sold<'a> {
-    last: Moment,
+    placed: Moment,
     name: &'a str,
     brand: Option<&'a str>,
     orders: usize,
+    units: i32,
     revenue: Decimal,
 }
 
-/// Under the name a product was last sold with in the period.
+/// Under the name a product was last ordered with, of what was paid in the period.
+///
+/// Reading: an order that brought another amount than its total spreads it over its rows by their price. Ties: units, then name.
 pub fn top_products(books: &Books, period: Period, limit: usize) -> Table {
     let mut products: HashMap<Uuid, Sold> = HashMap::new();
     for order in books.paid_in(period) {
-        let paid = order.paid.unwrap_or(order.created);
+        let brought = books.revenue(order);
         let mut seen = Vec::new();
         for item in &order.items {
             let sold = products.entry(item.product).or_insert(Sold {
-                last: paid,
+                placed: order.created,
                 name: &item.name,
                 brand: item.brand,
                 orders: 0,
+                units: 0,
                 revenue: Decimal::ZERO,
             });
-            if paid > sold.last {
-                (sold.last, sold.name, sold.brand) = (paid, &item.name, item.brand);
+            if order.created > sold.placed {
+                (sold.placed, sold.name, sold.brand) = (order.created, &item.name, item.brand);
             }
-            sold.revenue += item.price * Decimal::from(item.quantity);
+            let price = item.price * Decimal::from(item.quantity);
+            sold.revenue += if brought == order.total {
+                price
+            } else {
+                ratio(brought * price, order.total).map_or(Decimal::ZERO, cents)
+            };
+            sold.units += item.quantity;
             if !seen.contains(&item.product) {
                 seen.push(item.product);
                 sold.orders += 1;
@@ -56,7 +67,7 @@ pub fn top_products(books: &Books, period: Period, limit: usize) -> Table {
         }
     }
     let mut sold: Vec<Sold> = products.into_values().collect();
-    sold.sort_by_key(|sold| (Reverse(sold.revenue), sold.name));
+    sold.sort_by_key(|sold| (Reverse((sold.revenue, sold.units)), sold.name));
     let cells = |sold: Sold| {
         vec![
             Cell::text(sold.name),
