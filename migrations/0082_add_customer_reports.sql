@@ -13,13 +13,15 @@
 -- the lower one: most customers have bought once, and once is not often. At Risk and Lost come before Loyal, else whoever bought six times
 -- and has been silent for a year is Loyal.
 --
+-- `rows 10000`: the planner takes a function for 1,000 rows, and joins a shop's customers one by one then.
+--
 -- Called by api.get_ltv_by_cohort, api.get_rfm_segments, analytics.winback_candidates.
 
 set local role lonieve_owner;
 
 create function analytics.customers(p_tenant_id uuid)
 returns table (email text, orders bigint, first_paid_at timestamptz, last_paid_at timestamptz, value numeric)
-language plpgsql stable rows 10000 set search_path = '' set plan_cache_mode = 'force_custom_plan' as $$
+language plpgsql stable rows 10000 set search_path = '' set plan_cache_mode = 'force_custom_plan' set work_mem = '32MB' as $$
 #variable_conflict use_column
 begin
   return query

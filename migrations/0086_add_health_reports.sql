@@ -8,8 +8,8 @@
 -- counts what it looked at and what failed; the score is 100 less the mean share of failures. An order without a source is not a fault
 -- (a direct visitor has none) and is not in the score.
 --
--- `failing_functions` calls every other report, over the same period, each in a block of its own, and returns those that raised. The list
--- is fixed text in its body (LD-113: nothing that stands in a table is executed). A function that takes too long ends the call, as it would end
+-- `failing_functions` calls every other report as its page does, with the default parameters, each in a block of its own, and says which raised. The
+-- list is fixed text in its body (LD-113: nothing that stands in a table is executed). A function that takes too long ends the call, as it would end
 -- its own.
 --
 -- Called by api.get_system_health, api.get_data_quality.
@@ -57,31 +57,33 @@ $$;
 comment on function analytics.system_health(uuid, timestamptz) is
   'Four rows: latency of webhooks and of mail (ms), age of the last heartbeat (s), uptime of the jobs Worker over a day (percent).';
 
-create function analytics.failing_functions(p_tenant_id uuid, p_period analytics.period, p_now timestamptz)
+create function analytics.failing_functions(p_tenant_id uuid, p_now timestamptz)
 returns table (function_name text, is_failing boolean)
 language plpgsql stable set search_path = '' as $$
 declare
+  v_week constant analytics.period := analytics.period_between(p_tenant_id, null, null, 7, p_now);
+  v_month constant analytics.period := analytics.period_between(p_tenant_id, null, null, 30, p_now);
   v_call text[];
 begin
   foreach v_call slice 1 in array array[
     ['get_funnel_stats', 'analytics.funnel_stats($1, $2)'],
     ['get_channel_stats_financial', 'analytics.channel_stats($1, $2)'],
-    ['get_unit_economics', 'analytics.unit_economics($1, $2, $3)'],
-    ['get_ltv_by_cohort', 'analytics.ltv_by_cohort($1, 30, $3)'],
-    ['detect_anomalies', 'analytics.anomalies($1, $3)'],
-    ['get_rfm_segments', 'analytics.rfm_segments($1, $3)'],
-    ['get_abandoned_checkouts', 'analytics.abandoned_checkouts($1, 360, $3)'],
-    ['get_winback_candidates', 'analytics.winback_candidates($1, 30, 2, $3)'],
+    ['get_unit_economics', 'analytics.unit_economics($1, $3, $4)'],
+    ['get_ltv_by_cohort', 'analytics.ltv_by_cohort($1, 30, $4)'],
+    ['detect_anomalies', 'analytics.anomalies($1, $4)'],
+    ['get_rfm_segments', 'analytics.rfm_segments($1, $4)'],
+    ['get_abandoned_checkouts', 'analytics.abandoned_checkouts($1, 360, $4)'],
+    ['get_winback_candidates', 'analytics.winback_candidates($1, 30, 2, $4)'],
     ['get_behavior_stats', 'analytics.behavior_stats($1, $2)'],
-    ['get_system_health', 'analytics.system_health($1, $3)'],
-    ['ai_get_revenue_last_n_days', 'analytics.sales_summary($1, analytics.period_between($1, null, null, 7, $3))'],
-    ['ai_get_profit_last_n_days', 'analytics.sales_summary($1, analytics.period_between($1, null, null, 7, $3))'],
-    ['ai_get_top_products', 'analytics.top_products($1, analytics.period_between($1, null, null, 30, $3), 10)'],
-    ['get_daily_metrics', 'analytics.daily_metrics_of($1, $2)']
+    ['get_system_health', 'analytics.system_health($1, $4)'],
+    ['ai_get_revenue_last_n_days', 'analytics.sales_summary($1, $2)'],
+    ['ai_get_profit_last_n_days', 'analytics.sales_summary($1, $2)'],
+    ['ai_get_top_products', 'analytics.top_products($1, $3, 10)'],
+    ['get_daily_metrics', 'analytics.daily_metrics_of($1, $3)']
   ] loop
     function_name := v_call[1];
     begin
-      execute format('select pg_catalog.count(*) from %s', v_call[2]) using p_tenant_id, p_period, p_now;
+      execute format('select pg_catalog.count(*) from %s', v_call[2]) using p_tenant_id, v_week, v_month, p_now;
       is_failing := false;
     exception when others then
       is_failing := true;
@@ -90,7 +92,7 @@ begin
   end loop;
 end
 $$;
-comment on function analytics.failing_functions(uuid, analytics.period, timestamptz) is 'The reports of docs/analytics.md but data quality itself, each called once: does it fail?';
+comment on function analytics.failing_functions(uuid, timestamptz) is 'The reports of docs/analytics.md but data quality itself, each called once with its default parameters: does it fail?';
 
 create function analytics.quality_checks(p_tenant_id uuid, p_period analytics.period, p_now timestamptz)
 returns table (ordinal integer, check_name text, checked bigint, failed bigint, is_scored boolean, description text)
@@ -101,15 +103,14 @@ declare
   v_to constant timestamptz := p_period.ends_at;
 begin
   return query
-  select c.ordinal, c.name, x.checked, x.failed, c.is_scored, c.description
+  select c.ordinal, c.name, c.checked, c.failed, c.is_scored, c.description
   from (
     select count(*) as orders, count(*) filter (where o.session_id is null) as sessionless, count(*) filter (where o.utm_source is null) as sourceless
     from shop.orders o where o.tenant_id = p_tenant_id and o.created_at >= v_from and o.created_at < v_to) o,
   lateral (values
     (1, 'orders_without_session_id', true, o.orders, o.sessionless, 'Orders created in the period that no session belongs to: they are in no funnel.'),
     (2, 'orders_without_utm', false, o.orders, o.sourceless, 'Orders created in the period without a source. Direct visitors have none, so this is not a fault.')
-  ) as c (ordinal, name, is_scored, checked, failed, description),
-  lateral (select c.checked, c.failed) x;
+  ) as c (ordinal, name, is_scored, checked, failed, description);
 
   return query
   select 3, 'orphaned_events', count(*), count(*) filter (where o.id is null), true,
@@ -141,7 +142,7 @@ begin
   select 6, 'sql_functions_health', count(*), count(*) filter (where f.is_failing), true,
     coalesce('Reports that fail when they are called: ' || string_agg(f.function_name, ', ' order by f.function_name) filter (where f.is_failing) || '.',
              'Reports that fail when they are called: none.')
-  from analytics.failing_functions(p_tenant_id, p_period, p_now) f;
+  from analytics.failing_functions(p_tenant_id, p_now) f;
 end
 $$;
 comment on function analytics.quality_checks(uuid, analytics.period, timestamptz) is 'What each check looked at and what failed; without status and score.';
