@@ -14,10 +14,14 @@ type Fault = fn(&mut History);
 /// One small change each, and the functions that count what it changes.
 const FAULTS: [(&str, Fault, &[&str]); 9] = [
     (
-        "an event is a program's",
+        "a session is a program's",
         |history| {
-            let event = history.events.iter_mut().rev().find(|event| event.kind == "page_view" && event.bot.is_none());
-            event.unwrap().bot = Some("Googlebot");
+            let mut events = history.events.iter().rev();
+            let event = events.find(|event| event.kind == "page_view" && event.bot.is_none() && event.visit.is_some()).unwrap();
+            let session = event.session.clone();
+            for event in history.events.iter_mut().filter(|event| event.session == session) {
+                event.bot = Some("Googlebot");
+            }
         },
         &["funnel_stats", "channel_stats", "behavior_stats", "data_quality", "daily_metrics"],
     ),
