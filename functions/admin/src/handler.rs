@@ -15,6 +15,7 @@
 //! | `GET jobs` | viewer | [`crate::jobs`] |
 //! | `GET outbox` | viewer | [`crate::outbox`] |
 //! | `POST outbox/{id}/replay` | manager | [`crate::outbox`] |
+//! | `GET reports/{function}` | viewer | [`crate::reports`] |
 //!
 //! For every route, in this order:
 //! 1. No such route: 404 `not_found`. Another method: 405 with `Allow`. Over the limit: 413 (4 MB for the import, else 64 KB).
@@ -28,7 +29,7 @@ use shared::edge::Incoming;
 use shared::error::{ApiError, Code};
 
 use crate::staff::{Role, Staff};
-use crate::{Config, alerts, import, jobs, orders, outbox, products, refund, replace};
+use crate::{Config, alerts, import, jobs, orders, outbox, products, refund, replace, reports};
 
 const MAX_BODY: usize = 64 * 1024;
 
@@ -58,6 +59,7 @@ enum Action<'a> {
     Jobs,
     Outbox,
     Replay(&'a str),
+    Report(&'a str),
 }
 
 impl<'a> Action<'a> {
@@ -93,13 +95,15 @@ impl<'a> Action<'a> {
             (["outbox"], _) => Err(ApiError::method_not_allowed("GET")),
             (["outbox", id, "replay"], "POST") => Ok(Self::Replay(id)),
             (["outbox", _, "replay"], _) => Err(ApiError::method_not_allowed("POST")),
+            (["reports", function], "GET") => Ok(Self::Report(function)),
+            (["reports", _], _) => Err(ApiError::method_not_allowed("GET")),
             _ => Err(Code::NotFound.into()),
         }
     }
 
     fn min_role(self) -> Role {
         match self {
-            Self::Stock | Self::Products | Self::Orders | Self::Alerts | Self::Jobs | Self::Outbox => Role::Viewer,
+            Self::Stock | Self::Products | Self::Orders | Self::Alerts | Self::Jobs | Self::Outbox | Self::Report(_) => Role::Viewer,
             Self::ImportCodes
             | Self::ReplaceCode(_)
             | Self::CreateProduct
@@ -144,6 +148,7 @@ async fn run(config: &Config, request: &Incoming, staff: &Staff, action: Action<
         Action::Jobs => jobs::list(staff).await,
         Action::Outbox => outbox::list(request, staff).await,
         Action::Replay(id) => outbox::replay(config, request, staff, id).await,
+        Action::Report(function) => reports::show(request, staff, function).await,
     }
 }
 
@@ -170,6 +175,7 @@ mod tests {
             (Method::GET, "/api/admin/jobs", Action::Jobs),
             (Method::GET, "/api/admin/outbox", Action::Outbox),
             (Method::POST, "/api/admin/outbox/1/replay", Action::Replay("1")),
+            (Method::GET, "/api/admin/reports/get_rfm_segments", Action::Report("get_rfm_segments")),
         ] {
             assert_eq!(Action::of(&method, path).unwrap(), action, "{method} {path}");
         }
@@ -190,7 +196,9 @@ mod tests {
             (Method::POST, "/api/admin/outbox", Code::MethodNotAllowed),
             (Method::GET, "/api/admin/outbox/1/replay", Code::MethodNotAllowed),
             (Method::POST, "/api/admin/outbox/1", Code::NotFound),
-            (Method::GET, "/api/admin/reports/revenue", Code::NotFound),
+            (Method::POST, "/api/admin/reports/get_rfm_segments", Code::MethodNotAllowed),
+            (Method::GET, "/api/admin/reports", Code::NotFound),
+            (Method::GET, "/api/admin/reports/get_rfm_segments/1", Code::NotFound),
             (Method::GET, "/api/admin", Code::NotFound),
         ] {
             assert_eq!(Action::of(&method, path).unwrap_err().code, code, "{method} {path}");

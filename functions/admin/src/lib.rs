@@ -5,6 +5,7 @@
 //! role may only ask for its health and deliver waiting orders.
 
 mod alerts;
+mod exact;
 mod handler;
 mod import;
 mod jobs;
@@ -14,6 +15,7 @@ mod products;
 mod read;
 mod refund;
 mod replace;
+mod reports;
 mod sheet;
 mod staff;
 mod upload;
