@@ -150,6 +150,31 @@ language sql stable set search_path = '' as $$
 $$;
 comment on function analytics.ad_spend_rows(uuid, analytics.period, jsonb) is 'What advertising cost in a period, by day and channel; p.utm_source, p.utm_campaign: of one channel.';
 
+create function analytics.product_rows(p_tenant_id uuid, p_period analytics.period, p jsonb) returns jsonb
+language sql stable set search_path = '' as $$
+  with items as (
+    select o.order_id, o.paid_at, o.email, it.product_id, it.product_name, it.product_brand, it.nominal, it.quantity, it.created_at, it.id,
+      -- As analytics.top_products spreads an order that brought another amount than its total.
+      case when o.revenue = o.total_amount then it.price * it.quantity
+           else coalesce(round(o.revenue * it.price * it.quantity / nullif(o.total_amount, 0), 2), 0) end as revenue
+    from analytics.paid_orders(p_tenant_id, p_period) o join shop.order_items it on it.order_id = o.order_id
+  ), named as (
+    select i.product_id from items i group by i.product_id
+    having (array_agg(i.product_name order by i.created_at desc, i.id))[1] = p ->> 'product_name'
+      and (p ->> 'brand' is null or (array_agg(i.product_brand order by i.created_at desc, i.id))[1] = p ->> 'brand')
+  ), found as (
+    select i.* from items i join named n on n.product_id = i.product_id
+  )
+  select analytics.rows_report(p_tenant_id,
+    (select count(*) from found),
+    (select jsonb_build_object('revenue', ops.money(coalesce(sum(f.revenue), 0)), 'orders', count(distinct f.order_id), 'units', coalesce(sum(f.quantity), 0)) from found f),
+    (select jsonb_agg(jsonb_build_object('order_id', f.order_id, 'paid_at', ops.iso(f.paid_at), 'email', f.email, 'product_name', f.product_name,
+       'nominal', ops.money(f.nominal), 'quantity', f.quantity, 'revenue', ops.money(f.revenue)) order by f.paid_at desc, f.id)
+     from (select * from found order by paid_at desc, id limit analytics.rows_limit(p)) f))
+$$;
+comment on function analytics.product_rows(uuid, analytics.period, jsonb) is
+  'The sold items of p.product_name (the name it was last sold under in the period, as reports show it) and p.brand.';
+
 create function analytics.cohort_customer_rows(p_tenant_id uuid, p jsonb, p_now timestamptz) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare

@@ -126,6 +126,48 @@ end
 $$;
 comment on function api.get_ad_spend_rows(jsonb) is 'Staff (viewer). p: start_date, end_date (30 days), utm_source, utm_campaign, limit. Advertising by day and channel; sums: spend, clicks, impressions.';
 
+create function api.get_product_rows(p jsonb) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_tenant uuid := ops.require_staff('viewer');
+begin
+  return analytics.product_rows(v_tenant, analytics.asked_period(v_tenant, p, 30, ops.request_time(p)), p);
+end
+$$;
+comment on function api.get_product_rows(jsonb) is 'Staff (viewer). p: product_name, brand, start_date, end_date (30 days), limit. Sold items; sums: revenue, orders, units.';
+
+create function api.get_rfm_summary(p jsonb) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_tenant uuid := ops.require_staff('viewer');
+begin
+  return jsonb_build_object('currency', (select t.currency from shop.tenants t where t.id = v_tenant), 'rows', (
+    select coalesce(jsonb_agg(to_jsonb(s) order by s.customers desc, s.segment), '[]')
+    from (select r.segment, min(r.segment_description) as segment_description, count(*) as customers, ops.money(sum(r.monetary)) as monetary
+          from api.get_rfm_segments() r group by r.segment) s));
+end
+$$;
+comment on function api.get_rfm_summary(jsonb) is 'Staff (viewer). get_rfm_segments by segment: segment, segment_description, customers, monetary; the largest first. A shop has more customers than a page should load.';
+
+create function api.get_rfm_customers(p jsonb) returns jsonb
+language plpgsql stable security definer set search_path = '' as $$
+declare
+  v_tenant uuid := ops.require_staff('viewer');
+begin
+  return (
+    with found as materialized (
+      select r.* from api.get_rfm_segments() r where p ->> 'segment' is null or r.segment = p ->> 'segment'
+    )
+    select analytics.rows_report(v_tenant,
+      (select count(*) from found),
+      (select jsonb_build_object('monetary', ops.money(coalesce(sum(f.monetary), 0)), 'frequency', coalesce(sum(f.frequency), 0)) from found f),
+      (select jsonb_agg(jsonb_build_object('email', f.customer_email, 'recency_days', f.recency_days, 'frequency', f.frequency,
+         'monetary', ops.money(f.monetary), 'rfm_score', f.rfm_score, 'segment', f.segment) order by f.monetary desc, f.customer_email)
+       from (select * from found order by monetary desc, customer_email limit analytics.rows_limit(p)) f)));
+end
+$$;
+comment on function api.get_rfm_customers(jsonb) is 'Staff (viewer). p: segment, limit. Rows of get_rfm_segments by value; sums: monetary, frequency.';
+
 create function api.get_cohort_customers(p jsonb) returns jsonb
 language plpgsql stable security definer set search_path = '' as $$
 declare
@@ -184,7 +226,9 @@ declare
   v_tenant uuid := ops.require_staff('viewer');
 begin
   return (
-    select jsonb_build_object('currency', t.currency, 'rows', jsonb_build_array(analytics.realtime(v_tenant, ops.request_time(p))))
+    select jsonb_build_object('currency', t.currency, 'rows', jsonb_build_array(
+      -- Whole milliseconds: what the page is told is exactly what it can ask about again.
+      analytics.realtime(v_tenant, date_trunc('milliseconds', ops.request_time(p)))))
     from shop.tenants t where t.id = v_tenant);
 end
 $$;

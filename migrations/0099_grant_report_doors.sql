@@ -14,3 +14,6 @@ grant execute on function api.get_funnel_sessions(jsonb) to authenticated;
 grant execute on function api.get_event_rows(jsonb) to authenticated;
 grant execute on function api.get_data_quality_rows(jsonb) to authenticated;
 grant execute on function api.get_realtime(jsonb) to authenticated;
+grant execute on function api.get_product_rows(jsonb) to authenticated;
+grant execute on function api.get_rfm_summary(jsonb) to authenticated;
+grant execute on function api.get_rfm_customers(jsonb) to authenticated;

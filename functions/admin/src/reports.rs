@@ -163,6 +163,23 @@ const ROWS: &[(Rpc, &str, &[Parameter])] = &[
         ],
     ),
     (
+        Rpc::idempotent("get_product_rows"),
+        "get_product_rows",
+        &[
+            START,
+            END,
+            must("product_name", Kind::Text(255)),
+            may("brand", Kind::Text(255)),
+            LIMIT,
+        ],
+    ),
+    (Rpc::idempotent("get_rfm_summary"), "get_rfm_summary", &[]),
+    (
+        Rpc::idempotent("get_rfm_customers"),
+        "get_rfm_customers",
+        &[may("segment", Kind::Text(50)), LIMIT],
+    ),
+    (
         Rpc::idempotent("get_event_rows"),
         "get_event_rows",
         &[
