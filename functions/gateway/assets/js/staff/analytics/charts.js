@@ -32,7 +32,7 @@ const load = () => {
 export const chart = (what, { kind = 'bar', labels, datasets, stacked = false, sideways = false, format = String, onpick, size = '' }) => {
   const canvas = h('canvas', { role: 'img', 'aria-label': `${what}. The numbers are in the table.` });
   const figure = h('figure', { class: 'chart' }, h('figcaption', {}, what), h('div', { class: `plot ${size}` }, canvas));
-  const value = { stacked, beginAtZero: true, ticks: { callback: (number) => format(number), maxTicksLimit: 6 }, grid: { color: '#ece7db' } };
+  const value = { stacked, beginAtZero: true, ticks: { callback: (number) => format(number).replace(/\.00$/, ''), maxTicksLimit: 6, maxRotation: 0, autoSkip: true, autoSkipPadding: 16 }, grid: { color: '#ece7db' } };
   const category = { stacked, grid: { display: false }, ticks: { maxRotation: 0, autoSkipPadding: 12, autoSkip: !sideways } };
   const filled = datasets.map((data, index) => ({
     backgroundColor: COLOURS[index % COLOURS.length], borderColor: COLOURS[index % COLOURS.length], borderWidth: kind === 'line' ? 2 : 0, pointRadius: 2, tension: 0, maxBarThickness: 44, ...data,

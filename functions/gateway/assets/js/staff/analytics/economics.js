@@ -65,7 +65,7 @@ export const economics = ({ period, currency }) => {
       !known && h('p', { class: 'notice bad' }, 'The cost of some orders is not known (codes not assigned yet, or imported without a cost), so neither is the profit. The rows of Cost show which.'),
       h('div', { class: 'two' },
         known && h('section', { class: 'panel' }, chart('From revenue to true profit', {
-          labels: WATERFALL.map(([name]) => name), size: 'high', datasets: [{ label: 'Amount', data: steps.map((step) => step.range), backgroundColor: steps.map((step) => step.colour) }],
+          sideways: true, labels: WATERFALL.map(([name]) => name), size: 'high', datasets: [{ label: 'Amount', data: steps.map((step) => step.range), backgroundColor: steps.map((step) => step.colour) }],
           format: (value) => money(value, currency), onpick: (index) => openRows({ title: WATERFALL[index][0], said: shown(WATERFALL[index][0]), ...target(WATERFALL[index][0]) }),
         })),
         numbers('The twelve figures', [

@@ -5,7 +5,7 @@ import { badge, empty, fill } from '../parts.js';
 import { chart } from './charts.js';
 import { card, figure } from './figures.js';
 import { count, fromCents, money, numbers, percent, report, sum } from './format.js';
-import { dates, dayName, oneDay, plusDays } from './period.js';
+import { dates, dayMark, dayName, oneDay, plusDays } from './period.js';
 import { openRows } from './rows.js';
 
 /** Where an insight's rows are: the day it speaks of. */
@@ -46,7 +46,7 @@ const trend = ({ today, currency }) => async () => {
   if (!rows.length) return empty('No day to show yet', 'The daily figures are worked out each hour.');
   const days = byDay(rows, period);
   const drawn = (what, label, key, format) => chart(what, {
-    kind: 'line', labels: days.map(({ day }) => dayName(day)), format,
+    kind: 'line', labels: days.map(({ day }) => dayMark(day)), format,
     datasets: [].concat(key).map((one, index) => ({ label: [].concat(label)[index], data: days.map((row) => (row[one] === null ? null : Number(row[one]))) })),
     onpick: (index) => openRows({ title: `Orders of ${dayName(days[index].day)}`, name: 'get_paid_orders', parameters: oneDay(days[index].day) }),
   });
@@ -83,11 +83,11 @@ export const overview = (context) => {
   const cards = h('div', { class: 'cards' });
   const places = [insights, trend, products].map((part) => [h('div', { class: 'answers' }), part]);
   fill(cards, async () => {
-    const spans = [['Today', 1], ['7 days', 7], ['30 days', 30]].map(([label, days]) => [label, dates({ from: plusDays(today, 1 - days), to: today })]);
+    const spans = [['today', 1], ['7 days', 7], ['30 days', 30]].map(([label, days]) => [label, dates({ from: plusDays(today, 1 - days), to: today })]);
     const found = await Promise.all(spans.map(([, asked]) => report('get_paid_orders', { ...asked, limit: 1 })));
-    return spans.map(([label, asked], index) => card(label,
-      figure(money(found[index].sums.revenue, currency), `Revenue, ${label.toLowerCase()}`, 'get_paid_orders', asked),
-      [figure(count(found[index].total), `Paid orders, ${label.toLowerCase()}`, 'get_paid_orders', asked), found[index].total === 1 ? ' paid order' : ' paid orders']));
+    return spans.map(([label, asked], index) => card(`Revenue, ${label}`,
+      figure(money(found[index].sums.revenue, currency), `Revenue, ${label}`, 'get_paid_orders', asked),
+      [figure(count(found[index].total), `Paid orders, ${label}`, 'get_paid_orders', asked), found[index].total === 1 ? ' paid order' : ' paid orders']));
   });
   for (const [place, part] of places) fill(place, part(context));
   return h('div', { class: 'answers' }, cards, places.map(([place]) => place));

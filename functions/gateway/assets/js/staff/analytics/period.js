@@ -25,6 +25,8 @@ export const ever = (today) => dates({ from: '2000-01-01', to: today });
 
 const shown = (day) => new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeZone: 'UTC' }).format(new Date(`${day}T00:00:00Z`));
 export const dayName = (day) => shown(day);
+/** For an axis: "Nov 5". */
+export const dayMark = (day) => new Intl.DateTimeFormat('en', { month: 'short', day: 'numeric', timeZone: 'UTC' }).format(new Date(`${day}T00:00:00Z`));
 export const periodName = ({ from, to }) => (from === to ? shown(from) : `${shown(from)} to ${shown(to)}`);
 
 /** The picker; `go` gets the new last parts of the address. */

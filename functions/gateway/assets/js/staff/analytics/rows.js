@@ -50,7 +50,7 @@ const KINDS = {
 const plural = (total, { noun, nouns = `${noun}s` }) => `${count(total)} ${total === 1 ? noun : nouns}`;
 const summary = ({ total, sums = {}, currency }, kind) => [plural(total, kind),
   ...(kind.sums ?? []).map((name) => `${words(name).toLowerCase()} ${sums[name] === null ? 'not known' : money(sums[name], currency)}`),
-  ...(kind.numbers ?? []).map((name) => `${words(name).toLowerCase()} ${count(sums[name])}`)].join(', ');
+  ...(kind.numbers ?? []).filter((name) => sums[name] > 0).map((name) => `${words(name).toLowerCase()} ${count(sums[name])}`)].join(', ');
 
 /** What a spreadsheet would take for a formula gets a quote in front: an address or a page may begin with anything. */
 const safe = (value) => {
