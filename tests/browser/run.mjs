@@ -5,6 +5,7 @@
 // `--list` prints the names only. Ends with 1 when a case failed.
 import { launch } from './src/browser.mjs';
 import { readStack } from './src/stack.mjs';
+import { analytics } from './cases/analytics.mjs';
 import { checkout } from './cases/checkout.mjs';
 import { pages } from './cases/pages.mjs';
 import { privacy } from './cases/privacy.mjs';
@@ -12,7 +13,7 @@ import { refund } from './cases/refund.mjs';
 import { staff } from './cases/staff.mjs';
 import { walk } from './cases/walk.mjs';
 
-const CASES = { ...walk, ...checkout, ...privacy, ...staff, ...refund, ...pages };
+const CASES = { ...walk, ...checkout, ...privacy, ...staff, ...refund, ...analytics, ...pages };
 const LONGEST = 120_000;
 
 class Skip extends Error {}

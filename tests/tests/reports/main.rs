@@ -1,6 +1,7 @@
 //! `GET /api/admin/reports/{function}`: the figures of the staff pages, and that the rows behind each of them add up to it.
 #![expect(clippy::unwrap_used, reason = "tests: a failed step is a failed test")]
 
+mod demo;
 mod money_pairs;
 mod route;
 mod shop;
