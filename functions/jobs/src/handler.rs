@@ -50,6 +50,7 @@ pub async fn run_job(config: &Config, name: &str, now: Now, allowance: &Allowanc
         "reconcile" => report(reconcile::run(config, now, allowance).await),
         "refunds" => report(refunds::run(config, now, allowance.fits(refunds::CALLS_OF_ONE, 1).clamp(1, refunds::BATCH)).await),
         "refresh_metrics" => report(metrics::run(config, now, allowance).await),
+        "refresh_daily_metrics" => report(metrics::refresh_daily(config).await),
         "ledger_digest" => report(digest::run(config, now, allowance).await),
         "reseal_codes" => report(reseal::run(config, now, allowance).await),
         "purge" => Ok(config.db.call(PURGE, &json!({"now": now})).await?),
