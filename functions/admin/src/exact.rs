@@ -52,7 +52,11 @@ pub fn row(row: Row) -> Row {
     let counted = row.get("metric_name").is_some_and(|name| name.get() == COUNTED);
     let exact = |(name, raw): (String, Box<RawValue>)| {
         let decimals = if counted && name == "metric_value" { 0 } else { 2 };
-        let raw = if FIGURES.contains(&name.as_str()) { figure(raw, decimals) } else { raw };
+        let raw = if FIGURES.contains(&name.as_str()) {
+            figure(raw, decimals)
+        } else {
+            raw
+        };
         (name, raw)
     };
     row.into_iter().map(exact).collect()
@@ -108,7 +112,10 @@ mod tests {
             (r#"{"cost":1.234}"#, r#"{"cost":"1.234"}"#),
             (r#"{"cost":null}"#, r#"{"cost":null}"#),
             (r#"{"revenue":"12.50"}"#, r#"{"revenue":"12.50"}"#),
-            (r#"{"retention_rates":[50,33.33,null]}"#, r#"{"retention_rates":["50.00","33.33",null]}"#),
+            (
+                r#"{"retention_rates":[50,33.33,null]}"#,
+                r#"{"retention_rates":["50.00","33.33",null]}"#,
+            ),
             (r#"{"retention_rates":[]}"#, r#"{"retention_rates":[]}"#),
             (r#"{"sessions":10000,"orders":0}"#, r#"{"orders":0,"sessions":10000}"#),
             (r#"{"product_data":{"revenue":1.5}}"#, r#"{"product_data":{"revenue":1.5}}"#),
@@ -120,9 +127,18 @@ mod tests {
     #[test]
     fn what_is_counted_among_amounts_has_no_cents() {
         for (given, answered) in [
-            (r#"{"metric_name":"Total Orders","metric_value":150}"#, r#"{"metric_name":"Total Orders","metric_value":"150"}"#),
-            (r#"{"metric_name":"Total Orders","metric_value":150.00}"#, r#"{"metric_name":"Total Orders","metric_value":"150"}"#),
-            (r#"{"metric_name":"Revenue","metric_value":150}"#, r#"{"metric_name":"Revenue","metric_value":"150.00"}"#),
+            (
+                r#"{"metric_name":"Total Orders","metric_value":150}"#,
+                r#"{"metric_name":"Total Orders","metric_value":"150"}"#,
+            ),
+            (
+                r#"{"metric_name":"Total Orders","metric_value":150.00}"#,
+                r#"{"metric_name":"Total Orders","metric_value":"150"}"#,
+            ),
+            (
+                r#"{"metric_name":"Revenue","metric_value":150}"#,
+                r#"{"metric_name":"Revenue","metric_value":"150.00"}"#,
+            ),
         ] {
             assert_eq!(through(given), answered);
         }

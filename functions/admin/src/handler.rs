@@ -175,7 +175,11 @@ mod tests {
             (Method::GET, "/api/admin/jobs", Action::Jobs),
             (Method::GET, "/api/admin/outbox", Action::Outbox),
             (Method::POST, "/api/admin/outbox/1/replay", Action::Replay("1")),
-            (Method::GET, "/api/admin/reports/get_rfm_segments", Action::Report("get_rfm_segments")),
+            (
+                Method::GET,
+                "/api/admin/reports/get_rfm_segments",
+                Action::Report("get_rfm_segments"),
+            ),
         ] {
             assert_eq!(Action::of(&method, path).unwrap(), action, "{method} {path}");
         }

@@ -260,9 +260,13 @@ fn read(parameters: &[Parameter], mut query: Query) -> Result<Map<String, Value>
 
 fn value(query: &mut Query, name: &str, kind: Kind) -> Option<Value> {
     match kind {
-        Kind::DayOrTime => query.value(name, "must be a date such as 2026-01-31 or an RFC 3339 time, from 2000 to 2100", |text| {
-            if text.len() == 10 { day(text) } else { time(text) }
-        }),
+        Kind::DayOrTime => query.value(
+            name,
+            "must be a date such as 2026-01-31 or an RFC 3339 time, from 2000 to 2100",
+            |text| {
+                if text.len() == 10 { day(text) } else { time(text) }
+            },
+        ),
         Kind::Time => query.value(name, "must be an RFC 3339 time, from 2000 to 2100", time),
         Kind::Whole(min, max) => query.whole(name, min, max).map(Value::from),
         Kind::Flag => query.word(name, &["true", "false"]).map(|word| json!(word == "true")),
@@ -305,7 +309,11 @@ mod tests {
 
     #[test]
     fn a_report_is_asked_for_by_its_name_with_its_own_parameters_only() {
-        let p = asked("get_funnel_stats", "start_date=2026-01-01&end_date=2026-01-08T00:00:00%2B05:00&limit=5&x=1").unwrap();
+        let p = asked(
+            "get_funnel_stats",
+            "start_date=2026-01-01&end_date=2026-01-08T00:00:00%2B05:00&limit=5&x=1",
+        )
+        .unwrap();
         assert_eq!(
             Value::from(p),
             json!({"function": "get_funnel_stats", "start_date": "2026-01-01", "end_date": "2026-01-07T19:00:00.000000Z"})
@@ -318,7 +326,14 @@ mod tests {
 
     #[test]
     fn what_is_not_on_the_list_is_not_found() {
-        for name in ["", "get_report", "import_codes", "get_funnel_stats;select 1", "GET_FUNNEL_STATS", "staff_orders"] {
+        for name in [
+            "",
+            "get_report",
+            "import_codes",
+            "get_funnel_stats;select 1",
+            "GET_FUNNEL_STATS",
+            "staff_orders",
+        ] {
             assert_eq!(asked(name, "").unwrap_err().code, Code::NotFound, "{name}");
         }
     }
@@ -326,19 +341,35 @@ mod tests {
     #[test]
     fn every_wrong_parameter_is_named() {
         for (function, query, wrong) in [
-            ("get_funnel_stats", "start_date=yesterday&end_date=2026-02-30", &["start_date", "end_date"][..]),
-            ("get_unit_economics", "start_date=1999-12-31&end_date=2101-01-01T00:00:00Z", &["start_date", "end_date"]),
+            (
+                "get_funnel_stats",
+                "start_date=yesterday&end_date=2026-02-30",
+                &["start_date", "end_date"][..],
+            ),
+            (
+                "get_unit_economics",
+                "start_date=1999-12-31&end_date=2101-01-01T00:00:00Z",
+                &["start_date", "end_date"],
+            ),
             ("get_ltv_by_cohort", "cohort_period_days=367", &["cohort_period_days"]),
             ("get_ltv_by_cohort", "cohort_period_days=1.5", &["cohort_period_days"]),
             ("get_abandoned_checkouts", "minutes_ago=30", &["minutes_ago"]),
-            ("get_winback_candidates", "days_since_last=-1&min_previous_orders=0", &["days_since_last", "min_previous_orders"]),
+            (
+                "get_winback_candidates",
+                "days_since_last=-1&min_previous_orders=0",
+                &["days_since_last", "min_previous_orders"],
+            ),
             ("get_channel_stats_financial", "filter_tenant_id=1", &["filter_tenant_id"]),
             ("get_paid_orders", "limit=501&first_orders=yes", &["limit", "first_orders"]),
             ("get_funnel_sessions", "", &["step"]),
             ("get_funnel_sessions", "step=6", &["step"]),
             ("get_cohort_customers", "cohort_month=2026-13", &["cohort_month"]),
             ("get_cohort_customers", "cohort_month=2026-1", &["cohort_month"]),
-            ("get_event_rows", "start_time=2026-01-01&event_type=a%00b", &["start_time", "event_type"]),
+            (
+                "get_event_rows",
+                "start_time=2026-01-01&event_type=a%00b",
+                &["start_time", "event_type"],
+            ),
             ("get_data_quality_rows", "check_name=health_score", &["check_name"]),
             ("get_visits", "device_type=watch&active_since=now", &["device_type", "active_since"]),
         ] {

@@ -14,6 +14,12 @@ async fn the_demo_shop_has_four_weeks_of_visits_and_advertising_and_no_made_up_o
     assert!((27..=28).contains(&days), "{days} days");
     assert!(is_past && types == 4 && visits > 500, "{is_past} {types} {visits}");
     let of_demo = async |sql: &str| -> i64 { shop.db.query_one(sql, &[&demo]).await.unwrap().get(0) };
-    assert_eq!(of_demo("select count(distinct date) from analytics.ad_spend where tenant_id = $1").await, 28);
-    assert_eq!(of_demo("select count(*) from shop.orders where tenant_id = $1 and session_id like 'demo-%'").await, 0);
+    assert_eq!(
+        of_demo("select count(distinct date) from analytics.ad_spend where tenant_id = $1").await,
+        28
+    );
+    assert_eq!(
+        of_demo("select count(*) from shop.orders where tenant_id = $1 and session_id like 'demo-%'").await,
+        0
+    );
 }

@@ -12,7 +12,10 @@ use serde_json::Value;
 
 /// A report the shop's viewer must get; `query` is `name=value&...`.
 async fn report(shop: &Shop, function: &str, query: &str) -> Value {
-    let answer = shop.admin_get(&shop.viewer_token, &format!("reports/{function}?{query}")).await.expect(200);
+    let answer = shop
+        .admin_get(&shop.viewer_token, &format!("reports/{function}?{query}"))
+        .await
+        .expect(200);
     assert_eq!(answer["function"], function);
     assert_eq!(answer["currency"], "USD");
     answer
@@ -38,7 +41,9 @@ async fn rows(shop: &Shop, function: &str, query: &str) -> Value {
     let rows = answer["rows"].as_array().unwrap();
     assert_eq!(answer["total"], rows.len(), "{function}?{query}");
     for (name, sum) in answer["sums"].as_object().unwrap() {
-        let Some(first) = rows.first().and_then(|row| row.get(name)) else { continue };
+        let Some(first) = rows.first().and_then(|row| row.get(name)) else {
+            continue;
+        };
         if first.is_number() {
             let total: i64 = rows.iter().map(|row| row[name].as_i64().unwrap_or_default()).sum();
             assert_eq!(sum, total, "{name} of {function}?{query}");

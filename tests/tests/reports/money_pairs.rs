@@ -24,7 +24,9 @@ async fn the_rows_of_every_unit_economic_add_up_to_it() {
         let fees = cents(&rows(&shop, "get_fee_rows", &asked).await["sums"]["fee_amount"]).unwrap();
         let refunds = cents(&rows(&shop, "get_refund_rows", &asked).await["sums"]["refund_amount"]).unwrap();
         let spend = cents(&rows(&shop, "get_ad_spend_rows", &asked).await["sums"]["spend"]).unwrap();
-        let first_orders = rows(&shop, "get_paid_orders", &format!("{asked}&first_orders=true")).await["total"].as_i64().unwrap();
+        let first_orders = rows(&shop, "get_paid_orders", &format!("{asked}&first_orders=true")).await["total"]
+            .as_i64()
+            .unwrap();
         let revenue = cents(&sums["revenue"]).unwrap();
 
         assert_eq!(metrics["Total Orders"], &total.to_string());
@@ -64,7 +66,11 @@ async fn the_rows_of_every_channel_add_up_to_its_figures() {
         for name in ["revenue", "cost", "profit"] {
             assert_eq!(orders["sums"][name], row[name], "{name} of {query}");
         }
-        assert_eq!(rows(&shop, "get_ad_spend_rows", &query).await["sums"]["spend"], row["ad_spend"], "{query}");
+        assert_eq!(
+            rows(&shop, "get_ad_spend_rows", &query).await["sums"]["spend"],
+            row["ad_spend"],
+            "{query}"
+        );
         assert_eq!(rows(&shop, "get_visits", &query).await["total"], row["sessions"], "{query}");
     }
 }
@@ -84,7 +90,9 @@ async fn the_customers_of_every_cohort_add_up_to_its_figures_and_its_retention()
             assert_eq!(repeat["total"], row["repeat_customers"], "{month}");
             let count = customers["total"].as_i64().unwrap();
             for (k, rate) in (1..).zip(row["retention_rates"].as_array().unwrap()) {
-                let back = rows(&shop, "get_cohort_customers", &format!("{month}&retention_period={k}")).await["total"].as_i64().unwrap();
+                let back = rows(&shop, "get_cohort_customers", &format!("{month}&retention_period={k}")).await["total"]
+                    .as_i64()
+                    .unwrap();
                 assert_eq!(cents(rate), Some((back * 20_000 + count) / (count * 2)), "{month}, period {k}");
                 retained += back;
             }
@@ -122,7 +130,11 @@ async fn the_orders_of_every_customer_add_up_to_the_rfm_figures() {
         let found = rows(&shop, "get_rfm_customers", &format!("segment={}", encoded(name))).await;
         let (count, monetary) = segments[name];
         assert_eq!((&found["total"], &row["customers"]), (&count.into(), &count.into()), "{name}");
-        assert_eq!((cents(&found["sums"]["monetary"]), cents(&row["monetary"])), (Some(monetary), Some(monetary)), "{name}");
+        assert_eq!(
+            (cents(&found["sums"]["monetary"]), cents(&row["monetary"])),
+            (Some(monetary), Some(monetary)),
+            "{name}"
+        );
     }
 }
 

@@ -26,7 +26,10 @@ const FUNCTIONS: &[(&str, &str)] = &[
     ("ai_get_top_products", "limit_count=100"),
     ("get_shop_settings", ""),
     ("get_realtime", ""),
-    ("get_paid_orders", "utm_source=Direct&utm_campaign=N%2FA&email=a%40b.c&first_orders=false"),
+    (
+        "get_paid_orders",
+        "utm_source=Direct&utm_campaign=N%2FA&email=a%40b.c&first_orders=false",
+    ),
     ("get_fee_rows", ""),
     ("get_refund_rows", "email=a%40b.c"),
     ("get_ad_spend_rows", ""),
@@ -54,8 +57,14 @@ async fn every_function_answers_an_empty_shop_and_writes_nothing() {
     // Figures of nothing: counts are zero, and what has nothing to be divided by is not known.
     assert_eq!(table(&shop, "ai_get_revenue_last_n_days", "").await, [json!({"value": "0.00"})]);
     let economics = table(&shop, "get_unit_economics", "").await;
-    assert_eq!(economics[0], json!({"metric_name": "Total Orders", "metric_value": "0", "period_comparison": null}));
-    assert_eq!(economics[8], json!({"metric_name": "AOV", "metric_value": null, "period_comparison": null}));
+    assert_eq!(
+        economics[0],
+        json!({"metric_name": "Total Orders", "metric_value": "0", "period_comparison": null})
+    );
+    assert_eq!(
+        economics[8],
+        json!({"metric_name": "AOV", "metric_value": null, "period_comparison": null})
+    );
     assert_eq!(shop.rows().await, before);
 }
 
@@ -76,9 +85,18 @@ async fn who_is_not_staff_sees_no_figure_and_an_unknown_function_is_not_found() 
     }
     let wrong = get(&shop.viewer_token, "get_funnel_stats?start_date=soon&end_date=2026-02-30").await;
     let wrong = wrong.refused(400, "invalid_request");
-    assert!(wrong["fields"]["start_date"].is_string() && wrong["fields"]["end_date"].is_string(), "{wrong}");
-    get(&shop.info.customer_token, "get_funnel_stats?start_date=soon").await.refused(403, "forbidden");
-    let posted = Reply::of(shop.admin(&shop.staff_token, Method::POST, "reports/get_rfm_segments").json(&json!({}))).await;
+    assert!(
+        wrong["fields"]["start_date"].is_string() && wrong["fields"]["end_date"].is_string(),
+        "{wrong}"
+    );
+    get(&shop.info.customer_token, "get_funnel_stats?start_date=soon")
+        .await
+        .refused(403, "forbidden");
+    let posted = Reply::of(
+        shop.admin(&shop.staff_token, Method::POST, "reports/get_rfm_segments")
+            .json(&json!({})),
+    )
+    .await;
     posted.refused(405, "method_not_allowed");
     assert_eq!(posted.header("allow"), Some("GET"));
     // The one parameter that could name a shop can only name one's own.
@@ -95,7 +113,15 @@ async fn every_digit_of_an_amount_arrives_and_days_are_those_of_the_shop() {
     let zone = "update shop.tenants set time_zone = 'Pacific/Auckland' where id = $1";
     shop.db.execute(zone, &[&shop.tenant]).await.unwrap();
     // More than a binary float holds: 90071992547409.93 is not one.
-    for (i, at) in ["2026-01-14T10:59:59.999Z", "2026-01-14T11:00:00Z", "2026-01-15T10:59:59.999Z", "2026-01-15T11:00:00Z"].iter().enumerate() {
+    for (i, at) in [
+        "2026-01-14T10:59:59.999Z",
+        "2026-01-14T11:00:00Z",
+        "2026-01-15T10:59:59.999Z",
+        "2026-01-15T11:00:00Z",
+    ]
+    .iter()
+    .enumerate()
+    {
         let sql = "insert into shop.orders (tenant_id, email, total_amount, total_cost, status, fulfilment, paid_at, delivered_at, expires_at) \
                    select $1, 'c' || n || '@example.com', 9007199254.93 + $3::integer, 0.01, 'paid', 'delivered', $2::text::timestamptz, $2::text::timestamptz, $2::text::timestamptz \
                    from generate_series(1, 5001) n";
@@ -106,11 +132,21 @@ async fn every_digit_of_an_amount_arrives_and_days_are_those_of_the_shop() {
     // The second and third hour of the four; 5001 * (2 * 9007199254.93 + 3).
     assert_eq!(revenue("start_date=2026-01-15&end_date=2026-01-16").await, "90090006962812.86");
     let moments = "start_date=2026-01-14T12:00:00Z&end_date=2026-01-15T12:00:00Z";
-    assert_eq!(revenue(moments).await, "90090006962812.86", "moments stand for the day they lie in, which is the shop's");
+    assert_eq!(
+        revenue(moments).await,
+        "90090006962812.86",
+        "moments stand for the day they lie in, which is the shop's"
+    );
     let orders = report(&shop, "get_paid_orders", "start_date=2026-01-15&end_date=2026-01-16&limit=1").await;
-    assert_eq!((&orders["sums"]["revenue"], &orders["total"]), (&json!("90090006962812.86"), &json!(10_002)));
+    assert_eq!(
+        (&orders["sums"]["revenue"], &orders["total"]),
+        (&json!("90090006962812.86"), &json!(10_002))
+    );
     let rows = table(&shop, "get_channel_stats_financial", "start_date=2026-01-15&end_date=2026-01-16").await;
-    assert_eq!((&rows[0]["profit"], &rows[0]["orders"]), (&json!("90090006962712.84"), &json!(10_002)));
+    assert_eq!(
+        (&rows[0]["profit"], &rows[0]["orders"]),
+        (&json!("90090006962712.84"), &json!(10_002))
+    );
 }
 
 #[tokio::test]
@@ -147,9 +183,21 @@ async fn a_report_is_one_request_to_the_database() {
     let asked = days(&shop, -7, 1).await;
     for function in ["get_unit_economics", "get_paid_orders", "get_realtime"] {
         let calls = async || -> i64 {
-            let counts: Value = shop.http.get(format!("{}/counts", shop.info.proxy)).send().await.unwrap().json().await.unwrap();
+            let counts: Value = shop
+                .http
+                .get(format!("{}/counts", shop.info.proxy))
+                .send()
+                .await
+                .unwrap()
+                .json()
+                .await
+                .unwrap();
             let functions = counts["roles"]["authenticated"]["rpc"].as_object();
-            functions.into_iter().flat_map(|functions| functions.values()).filter_map(Value::as_i64).sum()
+            functions
+                .into_iter()
+                .flat_map(|functions| functions.values())
+                .filter_map(Value::as_i64)
+                .sum()
         };
         let mut trips = Vec::new();
         // Other tests ask at the same time: the least of some tries is this one's own.

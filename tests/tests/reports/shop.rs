@@ -52,9 +52,11 @@ async fn fill(shop: &Shop) {
     run("insert into shop.transaction_fees (tenant_id, order_id, fee_type, fee_amount, created_at) \
          select tenant_id, id, 'payment_gateway', round(total_amount * 0.029 + 0.30, 2), paid_at from shop.orders where tenant_id = $1 and paid_at is not null")
     .await;
-    run("insert into shop.transaction_fees (tenant_id, order_id, fee_type, fee_amount, reverses) \
+    run(
+        "insert into shop.transaction_fees (tenant_id, order_id, fee_type, fee_amount, reverses) \
          select f.tenant_id, f.order_id, f.fee_type, -0.10, f.id from shop.transaction_fees f join shop.orders o on o.id = f.order_id \
-         where f.tenant_id = $1 and o.email like 'c1%'")
+         where f.tenant_id = $1 and o.email like 'c1%'",
+    )
     .await;
     // A fee in another currency is in no figure, and so it must be in no row.
     run("insert into shop.transaction_fees (tenant_id, order_id, fee_type, fee_amount, currency) \

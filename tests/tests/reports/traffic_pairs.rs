@@ -24,7 +24,10 @@ async fn the_sessions_of_every_step_of_the_funnel_are_as_many_as_it_says() {
             "checkout_start": steps[3]["unique_sessions"], "payment": steps[4]["unique_sessions"],
         });
         assert_eq!(went_on, expected);
-        assert!(first > -30 || steps[4]["unique_sessions"].as_i64().unwrap() > 5, "the longest period has payments: {steps:?}");
+        assert!(
+            first > -30 || steps[4]["unique_sessions"].as_i64().unwrap() > 5,
+            "the longest period has payments: {steps:?}"
+        );
     }
 }
 
@@ -35,8 +38,17 @@ async fn the_visits_of_every_device_are_as_many_as_it_says() {
     let devices = table(&shop, "get_behavior_stats", &asked).await;
     assert_eq!(devices.len(), 4);
     for row in &devices {
-        let visits = rows(&shop, "get_visits", &format!("{asked}&device_type={}", row["device_type"].as_str().unwrap())).await;
-        assert_eq!((&visits["total"], &visits["sums"]["page_views"]), (&row["sessions"], &row["page_views"]), "{row}");
+        let visits = rows(
+            &shop,
+            "get_visits",
+            &format!("{asked}&device_type={}", row["device_type"].as_str().unwrap()),
+        )
+        .await;
+        assert_eq!(
+            (&visits["total"], &visits["sums"]["page_views"]),
+            (&row["sessions"], &row["page_views"]),
+            "{row}"
+        );
     }
 }
 
@@ -63,7 +75,10 @@ async fn the_rows_of_every_day_and_channel_add_up_to_the_daily_figures() {
     let shop = busy_shop().await;
     // Another test's refresh may be under way; then it may have begun before this shop was filled.
     for _ in 0..50 {
-        let refreshed = shop.rpc(&shop.info.tokens["jobs"], "refresh_daily_metrics", json!({})).await.expect(200);
+        let refreshed = shop
+            .rpc(&shop.info.tokens["jobs"], "refresh_daily_metrics", json!({}))
+            .await
+            .expect(200);
         if refreshed["outcome"] == "refreshed" {
             break;
         }
@@ -85,7 +100,11 @@ async fn the_rows_of_every_day_and_channel_add_up_to_the_daily_figures() {
         );
         let orders = rows(&shop, "get_paid_orders", &query).await;
         assert_eq!(orders["total"], row["paid_orders"], "{query}");
-        assert_eq!((&orders["sums"]["revenue"], &orders["sums"]["profit"]), (&row["revenue"], &row["profit"]), "{query}");
+        assert_eq!(
+            (&orders["sums"]["revenue"], &orders["sums"]["profit"]),
+            (&row["revenue"], &row["profit"]),
+            "{query}"
+        );
         assert_eq!(rows(&shop, "get_visits", &query).await["total"], row["sessions"], "{query}");
     }
 }
@@ -101,7 +120,12 @@ async fn what_happens_now_is_the_rows_of_the_moment_it_names() {
     assert_eq!(rows(&shop, "get_visits", &today).await["total"], now["visits"]);
     for (name, minutes) in [("active_5", "-5 minutes"), ("active_30", "-30 minutes")] {
         let sql = "select to_char($1::text::timestamptz at time zone 'UTC' + $2::text::interval, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')";
-        let since: String = shop.db.query_one(sql, &[&now["now"].as_str().unwrap(), &minutes]).await.unwrap().get(0);
+        let since: String = shop
+            .db
+            .query_one(sql, &[&now["now"].as_str().unwrap(), &minutes])
+            .await
+            .unwrap()
+            .get(0);
         let active = rows(&shop, "get_visits", &format!("active_since={}", encoded(&since))).await;
         assert_eq!(active["total"], now[name], "{name}");
     }
@@ -113,14 +137,26 @@ async fn what_happens_now_is_the_rows_of_the_moment_it_names() {
         *types.entry(event["event_type"].as_str().unwrap()).or_default() += event["events"].as_i64().unwrap();
     }
     assert!(types.len() >= 3, "{types:?}");
-    let window = |start: &Value, end: &Value| format!("start_time={}&end_time={}", encoded(start.as_str().unwrap()), encoded(end.as_str().unwrap()));
+    let window = |start: &Value, end: &Value| {
+        format!(
+            "start_time={}&end_time={}",
+            encoded(start.as_str().unwrap()),
+            encoded(end.as_str().unwrap())
+        )
+    };
     for (kind, count) in &types {
         let query = format!("{}&event_type={kind}", window(&now["from_time"], &now["now"]));
         assert_eq!(rows(&shop, "get_event_rows", &query).await["total"], *count, "{kind}");
     }
     let all = rows(&shop, "get_event_rows", &window(&now["from_time"], &now["now"])).await;
     assert_eq!(all["total"], types.values().sum::<i64>());
-    assert!(all["rows"].as_array().unwrap().iter().all(|row| row.get("ip_address").is_none() && row.get("user_agent").is_none()));
+    assert!(
+        all["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|row| row.get("ip_address").is_none() && row.get("user_agent").is_none())
+    );
 
     let latest = now["latest_orders"].as_array().unwrap();
     assert_eq!(latest.len(), 20);
@@ -135,5 +171,8 @@ async fn more_rows_than_fit_are_counted_and_added_up_all_the_same() {
     let few = report(&shop, "get_paid_orders", &format!("{asked}&limit=3")).await;
     assert_eq!((&few["total"], &few["sums"]), (&all["total"], &all["sums"]));
     assert_eq!(few["rows"].as_array().unwrap()[..], all["rows"].as_array().unwrap()[..3]);
-    assert_eq!(report(&shop, "get_paid_orders", &asked).await["rows"].as_array().unwrap().len(), 100);
+    assert_eq!(
+        report(&shop, "get_paid_orders", &asked).await["rows"].as_array().unwrap().len(),
+        100
+    );
 }
