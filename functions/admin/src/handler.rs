@@ -18,6 +18,7 @@
 //! | `GET experiments`, `GET experiments/{id}/results` | viewer | [`crate::experiments`] |
 //! | `POST experiments`, `PATCH experiments/{id}` | manager | [`crate::experiments`] |
 //! | `POST ad-spend/import` | manager | [`crate::ad_spend`] |
+//! | `GET reports/{function}` | viewer | [`crate::reports`] |
 //!
 //! For every route, in this order:
 //! 1. No such route: 404 `not_found`. Another method: 405 with `Allow`. Over the limit: 413 (4 MB for the imports, else 64 KB).
@@ -31,7 +32,7 @@ use shared::edge::Incoming;
 use shared::error::{ApiError, Code};
 
 use crate::staff::{Role, Staff};
-use crate::{Config, ad_spend, alerts, experiments, import, jobs, orders, outbox, products, refund, replace};
+use crate::{Config, ad_spend, alerts, experiments, import, jobs, orders, outbox, products, refund, replace, reports};
 
 const MAX_BODY: usize = 64 * 1024;
 
@@ -65,6 +66,7 @@ enum Action<'a> {
     UpdateExperiment(&'a str),
     ExperimentResults(&'a str),
     ImportAdSpend,
+    Report(&'a str),
 }
 
 impl<'a> Action<'a> {
@@ -109,6 +111,8 @@ impl<'a> Action<'a> {
             (["experiments", _, "results"], _) => Err(ApiError::method_not_allowed("GET")),
             (["ad-spend", "import"], "POST") => Ok(Self::ImportAdSpend),
             (["ad-spend", "import"], _) => Err(ApiError::method_not_allowed("POST")),
+            (["reports", function], "GET") => Ok(Self::Report(function)),
+            (["reports", _], _) => Err(ApiError::method_not_allowed("GET")),
             _ => Err(Code::NotFound.into()),
         }
     }
@@ -122,7 +126,8 @@ impl<'a> Action<'a> {
             | Self::Jobs
             | Self::Outbox
             | Self::Experiments
-            | Self::ExperimentResults(_) => Role::Viewer,
+            | Self::ExperimentResults(_)
+            | Self::Report(_) => Role::Viewer,
             Self::ImportCodes
             | Self::ReplaceCode(_)
             | Self::CreateProduct
@@ -175,6 +180,7 @@ async fn run(config: &Config, request: &Incoming, staff: &Staff, action: Action<
         Action::UpdateExperiment(id) => experiments::update(request, staff, id).await,
         Action::ExperimentResults(id) => experiments::results(staff, id).await,
         Action::ImportAdSpend => ad_spend::import(request, staff).await,
+        Action::Report(function) => reports::show(request, staff, function).await,
     }
 }
 
@@ -206,6 +212,11 @@ mod tests {
             (Method::PATCH, "/api/admin/experiments/1", Action::UpdateExperiment("1")),
             (Method::GET, "/api/admin/experiments/1/results", Action::ExperimentResults("1")),
             (Method::POST, "/api/admin/ad-spend/import", Action::ImportAdSpend),
+            (
+                Method::GET,
+                "/api/admin/reports/get_rfm_segments",
+                Action::Report("get_rfm_segments"),
+            ),
         ] {
             assert_eq!(Action::of(&method, path).unwrap(), action, "{method} {path}");
         }
@@ -230,7 +241,9 @@ mod tests {
             (Method::POST, "/api/admin/experiments/1/results", Code::MethodNotAllowed),
             (Method::GET, "/api/admin/ad-spend/import", Code::MethodNotAllowed),
             (Method::GET, "/api/admin/ad-spend", Code::NotFound),
-            (Method::GET, "/api/admin/reports/revenue", Code::NotFound),
+            (Method::POST, "/api/admin/reports/get_rfm_segments", Code::MethodNotAllowed),
+            (Method::GET, "/api/admin/reports", Code::NotFound),
+            (Method::GET, "/api/admin/reports/get_rfm_segments/1", Code::NotFound),
             (Method::GET, "/api/admin", Code::NotFound),
         ] {
             assert_eq!(Action::of(&method, path).unwrap_err().code, code, "{method} {path}");

@@ -6,6 +6,7 @@
 
 mod ad_spend;
 mod alerts;
+mod exact;
 mod experiments;
 mod handler;
 mod import;
@@ -16,6 +17,7 @@ mod products;
 mod read;
 mod refund;
 mod replace;
+mod reports;
 mod sheet;
 mod spend_sheet;
 mod staff;

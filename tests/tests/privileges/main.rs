@@ -137,6 +137,21 @@ pub const GRANTS: &[(&str, &[&str])] = &[
     ("update_experiment", &["authenticated"]),
     ("experiment_results", &["authenticated"]),
     ("import_ad_spend", &["authenticated"]),
+    ("get_report", &["authenticated"]),
+    ("get_shop_settings", &["authenticated"]),
+    ("get_paid_orders", &["authenticated"]),
+    ("get_fee_rows", &["authenticated"]),
+    ("get_refund_rows", &["authenticated"]),
+    ("get_ad_spend_rows", &["authenticated"]),
+    ("get_cohort_customers", &["authenticated"]),
+    ("get_product_rows", &["authenticated"]),
+    ("get_rfm_summary", &["authenticated"]),
+    ("get_rfm_customers", &["authenticated"]),
+    ("get_visits", &["authenticated"]),
+    ("get_funnel_sessions", &["authenticated"]),
+    ("get_event_rows", &["authenticated"]),
+    ("get_data_quality_rows", &["authenticated"]),
+    ("get_realtime", &["authenticated"]),
 ];
 
 /// Functions with the named parameters of the source documents, or none; all others take one `p jsonb`.
