@@ -1,7 +1,7 @@
 // Pages that are closed in every way, right after they are there or later: each must have told its page_view and its leave event.
 import { visitor } from '../src/browser.mjs';
 
-const COUNT = Number(process.env.TRACKER_CLOSES ?? 100);
+const COUNT = Number(process.env.TRACKER_CLOSES ?? 60);
 const AT_ONCE = 4;
 
 /** Before and after the first batch has left, and in the middle of it. */

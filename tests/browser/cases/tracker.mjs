@@ -1,7 +1,7 @@
 // The tracker's queue, leave events, experiments and consent. What arrived is counted in the database afterwards (`facts.tracked`).
 import assert from 'node:assert/strict';
 import { sound, visitor } from '../src/browser.mjs';
-import { clicks, delivered, listen, session, times, turn, types, waiting } from '../src/tracked.mjs';
+import { clicks, delivered, finish, listen, once, session, times, turn, types, waiting } from '../src/tracked.mjs';
 
 const EVENTS = '**/api/events';
 const idle = (page, ms) => page.waitForTimeout(ms);
@@ -29,12 +29,12 @@ export const tracker = {
       lv.accountLogin();
     });
     await delivered(page);
-    const all = 'page_view view_catalog view_product configurator_open configurator_change add_to_cart checkout_start checkout_submit payment_return support_open support_request resend_email_request account_login';
-    facts.tracked = [{ session: await session(page), types: Object.fromEntries(all.split(' ').map((name) => [name, 1])) }];
+    const all = 'page_view x_page_leave view_catalog view_product configurator_open configurator_change add_to_cart checkout_start checkout_submit payment_return support_open support_request resend_email_request account_login';
     const declarations = await page.request.get(`${stack.shop}/lv.d.ts`);
     assert.equal(declarations.headers()['content-type'], 'application/typescript; charset=utf-8');
     assert.match(await declarations.text(), /declare namespace Lv/);
     sound(page);
+    await finish(page, facts, Object.fromEntries(all.split(' ').map((name) => [name, 1])));
   },
 
   async what_happens_offline_is_sent_once_when_the_network_is_back({ browser, stack, facts }) {
@@ -63,7 +63,7 @@ export const tracker = {
     await delivered(next);
     await idle(next, 300);
     assert.equal(Math.max(...times(sent)), 1);
-    facts.tracked = [{ session: await session(next), types: { page_view: 2, x_one: 1, x_two: 1, x_three: 1, x_four: 1, x_page_leave: 1 } }];
+    await finish(next, facts, { page_view: 2, x_one: 1, x_two: 1, x_three: 1, x_four: 1, x_page_leave: 2 });
   },
 
   async a_busy_server_is_left_alone_for_as_long_as_it_asks({ browser, stack, facts }) {
@@ -83,8 +83,8 @@ export const tracker = {
       await delivered(page);
       const [first, again] = [...new Set(sent.map(({ at }) => at))];
       assert.ok(again - first >= 1950, `asked again after ${again - first} ms`);
-      facts.tracked = [...(facts.tracked ?? []), { session: await session(page), types: { page_view: 2, x_later: 1, x_page_leave: 1 } }];
       sound(page, status);
+      await finish(page, facts, { page_view: 2, x_later: 1, x_page_leave: 2 });
     }
   },
 
@@ -105,8 +105,8 @@ export const tracker = {
       await page.evaluate(() => dispatchEvent(new Event('online')));
     }
     await delivered(page);
-    facts.tracked = [{ session: await session(page), types: { page_view: 1 } }];
     sound(page, 404, 500);
+    await finish(page, facts, { page_view: 1, x_page_leave: 1 });
   },
 
   async one_bad_event_does_not_hold_up_the_others({ browser, stack, facts }) {
@@ -122,8 +122,8 @@ export const tracker = {
     // A final rejection is a verdict as well.
     await track(page, 'payment_success', 'x_good');
     await delivered(page);
-    facts.tracked = [{ session: await session(page), types: { page_view: 1, x_good: 11 } }];
     sound(page, 400, 413);
+    await finish(page, facts, { page_view: 1, x_good: 11, x_page_leave: 1 });
   },
 
   async what_a_beacon_carried_is_asked_about_once({ browser, stack, facts }) {
@@ -145,8 +145,8 @@ export const tracker = {
     // By beacon (when that is seen) or to ask: never a third time.
     assert.equal(sent.filter(({ event }) => event.event_id === results[0].eventId).length, 1);
     assert.ok(Math.max(...times(sent)) <= 2);
-    facts.tracked = [{ session: await session(next), types: { page_view: 3, x_page_leave: 2 } }];
     sound(page);
+    await finish(next, facts, { page_view: 3, x_page_leave: 3 });
   },
 
   async nothing_is_sent_with_a_preflight({ browser, stack }) {
@@ -184,8 +184,8 @@ export const tracker = {
     // One tab sends at a time; without that every event goes twice. A tab may see a moment late what the other has taken from the queue.
     const again = sent.length - 80;
     assert.ok(again <= 4, `${again} were sent again`);
-    facts.tracked = [{ session: await session(page), types: { page_view: 2, x_burst: 80 } }];
     sound(page);
+    await finish(page, facts, { page_view: 2, x_burst: 80, x_page_leave: 2 });
   },
 
   async leaving_tells_how_long_and_how_far_a_page_was_read({ browser, stack, facts }) {
@@ -207,8 +207,7 @@ export const tracker = {
     await page.goto('about:blank');
     await page.goto(`${stack.shop}/landing`);
     await delivered(page);
-    const [first, second] = sent.filter(({ event }) => event.event_type === 'x_page_leave').map(({ event }) => event)
-      .filter(({ event_id: id }, i, all) => all.findIndex((other) => other.event_id === id) === i);
+    const [first, second] = once(sent, 'x_page_leave');
     assert.equal(first.page_duration, 2);
     assert.ok(first.session_duration >= 2 && first.session_duration <= 3, String(first.session_duration));
     assert.ok(first.scroll_depth > 0 && first.scroll_depth < 50, String(first.scroll_depth));
@@ -216,8 +215,8 @@ export const tracker = {
     assert.ok(second.page_duration >= 1 && second.page_duration <= 2, String(second.page_duration));
     assert.ok(second.session_duration >= 4 && second.session_duration <= 6, String(second.session_duration));
     assert.ok(second.scroll_depth >= 49 && second.scroll_depth <= 51, String(second.scroll_depth));
-    facts.tracked = [{ session: await session(page), types: { page_view: 2, x_page_leave: 2 } }];
     sound(page);
+    await finish(page, facts, { page_view: 2, x_page_leave: 3 });
   },
 
   async a_visit_ends_after_half_an_hour_of_silence({ browser, stack }) {
@@ -326,8 +325,8 @@ export const tracker = {
     assert.equal(await page.evaluate(() => window.lv.consent('on')), true);
     await delivered(page);
     assert.deepEqual([types(sent), sent[0].event.utm_source], [['page_view'], 'news']);
-    facts.tracked = [{ session: await session(page), types: { page_view: 1 } }];
     sound(page);
+    await finish(page, facts, { page_view: 1, x_page_leave: 1 });
   },
 
   async an_experiment_is_asked_about_once_and_told_once({ browser, stack, facts }) {
@@ -346,7 +345,7 @@ export const tracker = {
     assert.deepEqual(await ask('hero', 'price'), ['blue', 'b']);
     await delivered(page);
     assert.deepEqual(asked, [await page.evaluate(() => window.lv.identity().visitorId)]);
-    const exposures = sent.filter(({ event }) => event.event_type === 'x_exposure').map(({ event }) => event.data);
+    const exposures = once(sent, 'x_exposure').map(({ data }) => data);
     assert.deepEqual(exposures, [{ experiment: 'hero', variant: 'blue' }, { experiment: 'price', variant: 'b' }]);
     facts.tracked = [{ session: await session(page), types: { page_view: 2, x_exposure: 2, x_page_leave: 1 } }];
     // Another visitor is asked about anew; where there is no answer there is no variant, and the next page asks again.

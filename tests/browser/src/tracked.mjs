@@ -19,6 +19,9 @@ export const times = (sent) => {
   return Object.values(counts);
 };
 
+/** The events of a type, each once: what a beacon carried is sent again. */
+export const once = (sent, type) => [...new Map(sent.map(({ event }) => [event.event_id, event])).values()].filter((event) => event.event_type === type);
+
 /** The events that wait, in order. */
 export const waiting = (page) => page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith('lv_q')).sort().map((key) => JSON.parse(localStorage[key])));
 
@@ -36,6 +39,13 @@ export const delivered = async (page, patience = 10_000) => {
 };
 
 export const session = (page) => page.evaluate(() => window.lv.identity().sessionId);
+
+/** Leaves every tab, so that nothing follows, and notes what the session must have stored by then. */
+export const finish = async (page, facts, expected) => {
+  const id = await session(page);
+  for (const tab of page.context().pages()) await tab.goto('about:blank');
+  facts.tracked = [...(facts.tracked ?? []), { session: id, types: expected }];
+};
 
 /** As when the visitor turns to another tab, and back. */
 export const turn = (page, hidden) => page.evaluate((value) => {
