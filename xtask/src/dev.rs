@@ -206,6 +206,11 @@ mod tests {
     }
 
     #[test]
+    fn events_go_through_a_queue_where_it_is_asked_for() {
+        assert!(!config(&[]).events_queue && config(&["--events-queue"]).events_queue);
+    }
+
+    #[test]
     fn the_screen_shows_no_password() {
         assert_eq!(
             database_without_password("postgres://postgres:secret@127.0.0.1:5/lonieve"),

@@ -125,6 +125,20 @@ mod tests {
     use super::*;
     use crate::functions::tests::function;
 
+    /// A message must not end in a queue that nobody reads.
+    #[test]
+    fn what_the_queue_gives_up_is_consumed_too() {
+        let queues = queues();
+        let consumed: Vec<&Value> = queues["consumers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|consumer| &consumer["queue"])
+            .collect();
+        assert!(consumed.contains(&&queues["producers"][0]["queue"]));
+        assert!(consumed.contains(&&queues["consumers"][0]["dead_letter_queue"]));
+    }
+
     #[test]
     fn a_generated_configuration_keeps_the_bindings_and_drops_what_only_a_deployment_needs() {
         let text = "name = \"lonieve-jobs\"\nmain = \"build/index.js\"\nworkers_dev = false\ncompatibility_date = \"2026-10-01\"\n\

@@ -58,7 +58,9 @@ mod tests {
     const NOW: &str = "2026-01-15T12:00:00Z";
 
     /// (time of the batch, time of the event, what comes of it)
-    const TABLE: &[(Option<&str>, Option<&str>, Result<&str, &str>)] = &[
+    type Row = (Option<&'static str>, Option<&'static str>, Result<&'static str, &'static str>);
+
+    const TABLE: &[Row] = &[
         (None, None, Ok(NOW)),
         (None, Some("2026-01-15T13:00:00+02:00"), Ok("2026-01-15T11:00:00Z")),
         (None, Some("2027-01-01T00:00:00Z"), Ok(NOW)),

@@ -1,7 +1,7 @@
 //! Which program sent an event, by its user agent. Events of programs are stored like all others, under the program's name; reports of
 //! visits leave them out.
 //!
-//! The list is upstream's (`programs.txt`, written by `cargo xtask programs`), see docs/decisions/0040-programs-are-tagged.md. It is sorted and
+//! The list is upstream's (`programs.txt`, written by `cargo xtask programs`), see docs/decisions/0041-programs-are-tagged.md. It is sorted and
 //! no text is the beginning of another. So at any place of a user agent only one text can match, the greatest that is not greater
 //! than what follows there: one binary search a place, nothing to build, no expressions to carry.
 
