@@ -1,5 +1,4 @@
 //! A thousand pages closed in every way, in headless Chromium: each must have told its page_view and its leave event, once.
-#![expect(clippy::unwrap_used, reason = "a test: a failed step is a failed test")]
 
 #[path = "pages/browser.rs"]
 mod browser;

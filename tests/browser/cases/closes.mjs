@@ -1,5 +1,6 @@
 // Pages that are closed in every way, right after they are there or later: each must have told its page_view and its leave event.
 import { visitor } from '../src/browser.mjs';
+import { delivered } from '../src/tracked.mjs';
 
 const COUNT = Number(process.env.TRACKER_CLOSES ?? 60);
 const AT_ONCE = 4;
@@ -34,8 +35,11 @@ export const closes = {
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, worker));
-    // A browser that ends takes requests under way with it; this one goes on.
-    await new Promise((done) => setTimeout(done, 1500));
+    // The visitor of many pages has a last one, which sends what is still in the queue. A browser that ends takes requests under way with it.
+    const last = await shared.newPage();
+    await last.goto(`${stack.shop}/thank-you`);
+    await delivered(last);
+    await last.waitForTimeout(3000);
     facts.closes = { run, count: COUNT };
   },
 };
