@@ -6,13 +6,15 @@
 -- Unit: the session, not the visit, because a purchase may take two days; its events and its payment must lie in the period. Payment is a paid
 -- order of that session, never an event: a browser's word is not money.
 --
--- How: the four types of the period are read once, by the range; each step is then a hash join of the sessions that reached the one before with
--- their events. An event that comes first in time but out of order (a product opened in a new tab before the page that counts) is not
--- lost: the step takes the first one at or after the step before.
+-- How: the events of the four types and the payments of the period, each read by its range, are put in one list and sorted by session once; the time of
+-- each step is then a minimum over the session's rows at or after the step before. An event that comes first in time but out of order (a
+-- product opened in a new tab before the page that counts) is not lost: the step takes the first one at or after the step before. There is no
+-- join in it. A day's events are newer than the planner's statistics, it expects one row of them, and joins of lists it takes for
+-- one row go through ten thousand sessions ten thousand times (seen: 8 seconds for 21,500 events that had just come in).
 --
 -- Called by api.get_funnel_stats.
 --
--- Rejected: the document's independent counts; window functions over all sessions (a sort of the period's events for what hashes do).
+-- Rejected: the document's independent counts; a join per step (above).
 
 set local role lonieve_owner;
 
@@ -25,31 +27,35 @@ declare
   v_to constant timestamptz := p_period.ends_at;
 begin
   return query
-  with steps as materialized (
-    select e.session_id, e.event_type, e.created_at
+  with steps as (
+    select e.session_id, e.event_type as step, e.created_at as at
     from analytics.events e
     where e.tenant_id = p_tenant_id and e.created_at >= v_from and e.created_at < v_to and e.bot is null
       and e.event_type in ('page_view', 'view_product', 'add_to_cart', 'checkout_start')
+    union all
+    select o.session_id, 'paid', o.paid_at
+    from shop.orders o
+    where o.tenant_id = p_tenant_id and o.paid_at >= v_from and o.paid_at < v_to and o.session_id is not null
   ), viewed as (
-    select s.session_id, min(s.created_at) as at from steps s where s.event_type = 'page_view' group by s.session_id
+    select s.*, min(s.at) filter (where s.step = 'page_view') over (partition by s.session_id) as viewed_at from steps s
   ), opened as (
-    select s.session_id, min(s.created_at) as at from viewed r join steps s on s.session_id = r.session_id
-    where s.event_type = 'view_product' and s.created_at >= r.at group by s.session_id
+    select s.*, min(s.at) filter (where s.step = 'view_product' and s.at >= s.viewed_at) over (partition by s.session_id) as opened_at from viewed s
   ), added as (
-    select s.session_id, min(s.created_at) as at from opened r join steps s on s.session_id = r.session_id
-    where s.event_type = 'add_to_cart' and s.created_at >= r.at group by s.session_id
+    select s.*, min(s.at) filter (where s.step = 'add_to_cart' and s.at >= s.opened_at) over (partition by s.session_id) as added_at from opened s
   ), started as (
-    select s.session_id, min(s.created_at) as at from added r join steps s on s.session_id = r.session_id
-    where s.event_type = 'checkout_start' and s.created_at >= r.at group by s.session_id
-  ), paid as (
-    select distinct r.session_id from started r join shop.orders o on o.session_id = r.session_id
-    where o.tenant_id = p_tenant_id and o.paid_at >= v_from and o.paid_at < v_to and o.paid_at >= r.at
+    select s.*, min(s.at) filter (where s.step = 'checkout_start' and s.at >= s.added_at) over (partition by s.session_id) as started_at from added s
+  ), sessions as (
+    -- A step's time is the same in all rows of a session.
+    select min(s.viewed_at) as viewed_at, min(s.opened_at) as opened_at, min(s.added_at) as added_at, min(s.started_at) as started_at,
+      min(s.at) filter (where s.step = 'paid' and s.at >= s.started_at) as paid_at
+    from started s
+    group by s.session_id
   ), counts (ordinal, name, sessions) as (
-    select 1, 'Page View', count(*) from viewed
-    union all select 2, 'Product View', count(*) from opened
-    union all select 3, 'Add to Cart', count(*) from added
-    union all select 4, 'Checkout Start', count(*) from started
-    union all select 5, 'Payment', count(*) from paid
+    select k.ordinal, k.name, k.sessions
+    from (select count(s.viewed_at) as viewed, count(s.opened_at) as opened, count(s.added_at) as added, count(s.started_at) as started,
+            count(s.paid_at) as paid from sessions s) s,
+      lateral (values (1, 'Page View', s.viewed), (2, 'Product View', s.opened), (3, 'Add to Cart', s.added), (4, 'Checkout Start', s.started),
+                      (5, 'Payment', s.paid)) as k (ordinal, name, sessions)
   )
   select c.name, c.sessions,
     round(c.sessions * 100.0 / nullif(lag(c.sessions) over (order by c.ordinal), 0), 2),

@@ -71,23 +71,21 @@ begin
     from analytics.customers(p_tenant_id) c
     where c.orders >= p_orders and v_today - (c.last_paid_at at time zone v_zone)::date > p_days
       and not exists (select from crm.landing_leads l where l.tenant_id = p_tenant_id and l.email = c.email and l.unsubscribed_at is not null)
-  ), bought as materialized (
-    select o.id, o.email, o.user_id, o.paid_at, o.utm_source, o.utm_campaign
-    from silent s join shop.orders o on o.tenant_id = p_tenant_id and o.email = s.email
+  ), bought as (
+    select s.*, o.id, o.user_id, o.paid_at, o.utm_source, o.utm_campaign, it.product_brand as brand,
+      sum(it.quantity) over brand_of_one as units, max(o.paid_at) over brand_of_one as brand_paid_at
+    from silent s
+    join shop.orders o on o.tenant_id = p_tenant_id and o.email = s.email
+    left join shop.order_items it on it.order_id = o.id
     where o.paid_at is not null
-  ), last_orders as (
-    select distinct on (b.email) b.email, b.user_id, b.utm_source, b.utm_campaign from bought b order by b.email, b.paid_at desc, b.id desc
-  ), brands as (
-    select b.email, it.product_brand as brand, sum(it.quantity) as units, max(b.paid_at) as last_at
-    from bought b join shop.order_items it on it.order_id = b.id
-    where it.product_brand is not null
-    group by b.email, it.product_brand
-  ), favorites as (
-    select distinct on (r.email) r.email, r.brand from brands r order by r.email, r.units desc, r.last_at desc, r.brand
+    window brand_of_one as (partition by s.email, it.product_brand)
   )
-  select s.email, l.user_id, s.last_paid_at, s.days, s.orders, s.value, round(s.value / s.orders, 2), f.brand, l.utm_source, l.utm_campaign
-  from silent s join last_orders l on l.email = s.email left join favorites f on f.email = s.email
-  order by s.value desc, s.email;
+  select b.email, (array_agg(b.user_id order by b.paid_at desc, b.id desc))[1], b.last_paid_at, b.days, b.orders, b.value, round(b.value / b.orders, 2),
+    (array_agg(b.brand order by b.units desc, b.brand_paid_at desc, b.brand) filter (where b.brand is not null))[1],
+    (array_agg(b.utm_source order by b.paid_at desc, b.id desc))[1], (array_agg(b.utm_campaign order by b.paid_at desc, b.id desc))[1]
+  from bought b
+  group by b.email, b.last_paid_at, b.days, b.orders, b.value
+  order by b.value desc, b.email;
 end
 $$;
 comment on function analytics.winback_candidates(uuid, integer, integer, timestamptz) is

@@ -31,7 +31,8 @@ declare
   v_last constant timestamptz := (
     select max(m.recorded_at) from ops.system_health_metrics m where m.metric_type = 'uptime' and m.recorded_at <= p_now);
   v_first constant timestamptz := (select min(m.recorded_at) from ops.system_health_metrics m where m.metric_type = 'uptime');
-  v_from constant timestamptz := greatest(v_minute - interval '24 hours', date_trunc('minute', v_first));
+  -- greatest() passes over a null: without a first heartbeat there is no time to look at.
+  v_from constant timestamptz := case when v_first < v_minute then greatest(v_minute - interval '24 hours', date_trunc('minute', v_first)) end;
   v_age constant numeric := extract(epoch from p_now - v_last);
   v_uptime numeric;
 begin
@@ -47,7 +48,7 @@ begin
 
   return query select 'jobs_heartbeat_age_s', round(v_age, 2), null::numeric, analytics.health_status(v_age, 120, 600);
 
-  select count(distinct date_trunc('minute', m.recorded_at)) * 100.0 / nullif(extract(epoch from v_minute - v_from) / 60, 0) into v_uptime
+  select count(distinct date_trunc('minute', m.recorded_at)) * 100.0 / (extract(epoch from v_minute - v_from) / 60) into v_uptime
   from ops.system_health_metrics m
   where m.metric_type = 'uptime' and m.recorded_at >= v_from and m.recorded_at < v_minute;
   return query select 'uptime_percent', round(v_uptime, 2), round(v_uptime, 2),

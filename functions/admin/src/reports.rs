@@ -377,7 +377,8 @@ mod tests {
             let body: Value = serde_json::from_str(answer.body()).unwrap();
             let mut named: Vec<&str> = body["fields"].as_object().unwrap().keys().map(String::as_str).collect();
             let mut wrong = wrong.to_vec();
-            (named.sort_unstable(), wrong.sort_unstable());
+            named.sort_unstable();
+            wrong.sort_unstable();
             assert_eq!((answer.status().as_u16(), named), (400, wrong), "{function}?{query}");
         }
     }

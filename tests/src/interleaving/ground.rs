@@ -235,7 +235,10 @@ impl Line {
     pub async fn rows(&self, who: Who, report: &str, columns: &[&str]) -> Result<Vec<String>, Refused> {
         self.begin(who).await?;
         let cells: Vec<String> = columns.iter().map(|column| format!("r.{column}::text")).collect();
-        let sql = format!("select array_to_string(array[{}], ' | ', '-') from api.{report} r", cells.join(", "));
+        let sql = format!(
+            "select array_to_string(array[{}], ' | ', '-') from api.{report} r",
+            cells.join(", ")
+        );
         let rows = self.db.query(&sql, &[]).await;
         match rows {
             Ok(rows) => self.commit().await.map(|()| rows.iter().map(|row| row.get(0)).collect()),

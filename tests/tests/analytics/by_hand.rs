@@ -6,7 +6,8 @@ use crate::twenty::twenty;
 const DST_DAY: &str = "'2026-10-25 00:00+02', '2026-10-26 00:00+01'";
 const FUNNEL: &str = "step_name, unique_sessions, conversion_from_previous, overall_conversion";
 const CHANNELS: &str = "utm_source, utm_campaign, sessions, orders, revenue, cost, profit, ad_spend, roi_percentage, mer, conversion_rate";
-const BEHAVIOR: &str = "device_type, sessions, page_views, pages_per_session, bounce_rate, avg_session_seconds, avg_page_seconds, avg_scroll_depth";
+const BEHAVIOR: &str =
+    "device_type, sessions, page_views, pages_per_session, bounce_rate, avg_session_seconds, avg_page_seconds, avg_scroll_depth";
 const DAYS: &str = "date, utm_source, utm_campaign, sessions, total_orders, paid_orders, revenue, cost, profit, conversion_rate, avg_order_value, margin_percentage";
 
 #[tokio::test]
@@ -38,8 +39,11 @@ async fn the_day_of_twenty_five_hours() {
     // Orders 6 to 9: 40 + 60 + 80 + 10 = 190, cost 131, fees 6.71, the refund of order 5, ads 20: 190 - 131 - 6.71 - 20 - 20 = 12.29. Four customers,
     // of whom eve is new. The day before: order 5 alone, 20 - 15 - 0.88 = 4.12.
     assert_eq!(
-        shop.api(&format!("get_unit_economics({DST_DAY})"), "metric_name, metric_value, period_comparison")
-            .await,
+        shop.api(
+            &format!("get_unit_economics({DST_DAY})"),
+            "metric_name, metric_value, period_comparison"
+        )
+        .await,
         [
             "Total Orders | 4 | 300.00",
             "Revenue | 190.00 | 850.00",
@@ -78,7 +82,8 @@ async fn the_days_of_daily_metrics() {
     // On the 24th order 5 was paid, orders 5 and 6 were created, visit B began. On the 25th 7, 8, 9 and 10 were created, 6 to 9 paid:
     // 110 / 3 = 36.67, 34 / 110 = 30.91 %, 25 / 80 = 31.25 %.
     assert_eq!(
-        shop.api("get_daily_metrics('2026-10-24 12:00+02', '2026-10-26 12:00+01')", DAYS).await,
+        shop.api("get_daily_metrics('2026-10-24 12:00+02', '2026-10-26 12:00+01')", DAYS)
+            .await,
         [
             "2026-10-24 | Direct | N/A | 0 | 1 | 1 | 20.00 | 15.00 | 5.00 | - | 20.00 | 25.00",
             "2026-10-24 | facebook | N/A | 1 | 0 | 0 | 0 | 0 | 0 | 0.00 | - | 0",
@@ -89,7 +94,8 @@ async fn the_days_of_daily_metrics() {
     );
     // 2 November: euros that cannot be added, and a known cost: revenue 0, profit -60, margin 0. 3 November: the cost is not known.
     assert_eq!(
-        shop.api("get_daily_metrics('2026-11-02 12:00+01', '2026-11-04 12:00+01')", DAYS).await,
+        shop.api("get_daily_metrics('2026-11-02 12:00+01', '2026-11-04 12:00+01')", DAYS)
+            .await,
         [
             "2026-11-02 | google | nov | 0 | 1 | 1 | 0 | 60.00 | -60.00 | - | 0.00 | 0",
             "2026-11-03 | tiktok | N/A | 0 | 1 | 1 | 50.00 | - | - | - | 50.00 | -",
@@ -102,7 +108,9 @@ async fn the_day_of_twenty_three_hours_and_its_edges() {
     let twenty = twenty().await;
     let shop = &twenty.shop;
     let revenue = async |from: &str, to: &str| {
-        let rows = shop.api(&format!("get_unit_economics('{from}', '{to}')"), "metric_name, metric_value").await;
+        let rows = shop
+            .api(&format!("get_unit_economics('{from}', '{to}')"), "metric_name, metric_value")
+            .await;
         (rows[0].clone(), rows[1].clone())
     };
     let expected = |orders: &str, revenue: &str| (format!("Total Orders | {orders}"), format!("Revenue | {revenue}"));
@@ -120,7 +128,8 @@ async fn the_first_nine_days_of_november() {
     // of the 10th is not in. Customers fay, gil, ann, hal, bob: 109.00 each; fay, gil and hal are new: 100 / 3.
     let november = "'2026-11-01 00:00+01', '2026-11-10 00:00+01'";
     assert_eq!(
-        shop.api(&format!("get_unit_economics({november})"), "metric_name, metric_value").await,
+        shop.api(&format!("get_unit_economics({november})"), "metric_name, metric_value")
+            .await,
         [
             "Total Orders | 8",
             "Revenue | 545.00",
@@ -172,10 +181,16 @@ async fn the_customers() {
             "gil@example.com | 6 | 2 | 50.00 | 411 | Promising",
         ]
     );
-    let cohorts = "cohort_month, customers_count, total_ltv, avg_ltv, repeat_customers, repeat_rate, avg_orders_per_customer, retention_rates";
+    let cohorts =
+        "cohort_month, customers_count, total_ltv, avg_ltv, repeat_customers, repeat_rate, avg_orders_per_customer, retention_rates";
     // 224 days lie between the end of March and today. In stretches of 106 days the first is over (2 * 106 <= 224): ann came back on day 211 and 222,
     // bob on 210 and 225: two of three. In stretches of 105 the first ends on day 209.
-    for (days, march) in [(106, "{66.67}"), (105, "{0.00}"), (113, "{}"), (30, "{0.00,0.00,0.00,0.00,0.00,0.00}")] {
+    for (days, march) in [
+        (106, "{66.67}"),
+        (105, "{0.00}"),
+        (113, "{}"),
+        (30, "{0.00,0.00,0.00,0.00,0.00,0.00}"),
+    ] {
         assert_eq!(
             shop.sql(&format!("analytics.ltv_by_cohort($1, {days}, '{NOW}')"), cohorts).await,
             [
@@ -189,17 +204,23 @@ async fn the_customers() {
     let winback = winback.replace("last_order_date at time zone 'UTC'", "days_since_last_order");
     // Eve has one unit of each brand, Nimbus the later. Fifteen days are not more than fifteen.
     assert_eq!(
-        shop.sql(&format!("analytics.winback_candidates($1, 14, 2, '{NOW}')"), &winback).await,
+        shop.sql(&format!("analytics.winback_candidates($1, 14, 2, '{NOW}')"), &winback)
+            .await,
         [
             "eve@example.com | 15 | 15 | 2 | 170.00 | 85.00 | Nimbus | - | -",
             "dan@example.com | 16 | 16 | 2 | 60.00 | 30.00 | Astra | facebook | fall",
         ]
     );
     assert_eq!(
-        shop.sql(&format!("analytics.winback_candidates($1, 15, 1, '{NOW}')"), "email, total_orders").await,
+        shop.sql(&format!("analytics.winback_candidates($1, 15, 1, '{NOW}')"), "email, total_orders")
+            .await,
         ["cat@example.com | 1", "dan@example.com | 2"]
     );
-    assert!(shop.sql(&format!("analytics.winback_candidates($1, 30, 2, '{NOW}')"), "email").await.is_empty());
+    assert!(
+        shop.sql(&format!("analytics.winback_candidates($1, 30, 2, '{NOW}')"), "email")
+            .await
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -217,9 +238,23 @@ async fn data_quality_of_november() {
         ("n18", "checkout_start", "2026-11-09 08:00Z", None, Some("Googlebot"), Some("n18")),
         ("n11", "code_sent", "2026-11-01 09:01Z", Some(known.as_str()), None, Some("n11")),
         ("n11", "payment_success", "2026-11-01 09:01Z", Some(foreign), None, Some("n11")),
-        ("n11", "payment_return", "2026-11-01 09:01Z", Some("{\"order_id\": \"abc\"}"), None, Some("n11")),
+        (
+            "n11",
+            "payment_return",
+            "2026-11-01 09:01Z",
+            Some("{\"order_id\": \"abc\"}"),
+            None,
+            Some("n11"),
+        ),
         ("n11", "payment_return", "2026-11-01 09:01Z", None, None, Some("n11")),
-        ("n11", "payment_return", "2026-11-01 09:01Z", Some(foreign), Some("Googlebot"), Some("n11")),
+        (
+            "n11",
+            "payment_return",
+            "2026-11-01 09:01Z",
+            Some(foreign),
+            Some("Googlebot"),
+            Some("n11"),
+        ),
     ] {
         let seen = crate::support::Seen {
             session,
@@ -237,7 +272,8 @@ async fn data_quality_of_november() {
     // have no visit. (20 + 66.67 + 42.86 + 33.33 + 0) / 5 = 32.57.
     let checks = "check_name, checked, failed, failed_percentage, status";
     assert_eq!(
-        shop.api("get_data_quality('2026-11-01 00:00+01', '2026-11-10 00:00+01')", checks).await,
+        shop.api("get_data_quality('2026-11-01 00:00+01', '2026-11-10 00:00+01')", checks)
+            .await,
         [
             "orders_without_session_id | 10 | 2 | 20.00 | critical",
             "orders_without_utm | 10 | 3 | 30.00 | info",
@@ -272,10 +308,14 @@ async fn an_empty_period_has_empty_figures() {
             "Payment | 0 | - | -",
         ]
     );
-    let economics = shop.api(&format!("get_unit_economics({empty})"), "metric_value, period_comparison").await;
+    let economics = shop
+        .api(&format!("get_unit_economics({empty})"), "metric_value, period_comparison")
+        .await;
     assert_eq!(
         economics,
-        ["0 | -", "0 | -", "0 | -", "0 | -", "0 | -", "0 | -", "0 | -", "0 | -", "- | -", "- | -", "- | -", "- | -"]
+        [
+            "0 | -", "0 | -", "0 | -", "0 | -", "0 | -", "0 | -", "0 | -", "0 | -", "- | -", "- | -", "- | -", "- | -"
+        ]
     );
     let quality = shop.api(&format!("get_data_quality({empty})"), "check_name, checked, status").await;
     assert_eq!(

@@ -4,6 +4,14 @@
 //! take it. Each test has a tenant of its own. Out of scope: the pages, and the same functions against a generated shop.
 #![expect(clippy::unwrap_used, reason = "tests: a failed step is a failed test")]
 
+mod access;
 mod by_hand;
+mod customers;
+mod insights;
+mod outreach;
+mod quality;
+mod refresh;
+mod samples;
 mod support;
 mod twenty;
+mod windows;

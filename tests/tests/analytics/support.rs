@@ -92,6 +92,11 @@ impl Shop {
         Self::on(Arc::new(Ground::shared().await), zone).await
     }
 
+    /// In a database of its own, for what belongs to no tenant.
+    pub async fn alone(zone: &str) -> Self {
+        Self::on(Arc::new(Ground::new().await), zone).await
+    }
+
     /// A tenant in this database.
     pub async fn on(ground: Arc<Ground>, zone: &str) -> Self {
         let [tenant, viewer, product] = [(); 3].map(|()| Uuid::new_v4());
@@ -137,7 +142,11 @@ impl Shop {
     pub async fn execute(&self, sql: &str, texts: &[Option<&str>]) {
         let mut values: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = vec![&self.tenant];
         values.extend(texts.iter().map(|text| text as &(dyn tokio_postgres::types::ToSql + Sync)));
-        self.ground.admin.execute(sql, &values).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+        self.ground
+            .admin
+            .execute(sql, &values)
+            .await
+            .unwrap_or_else(|e| panic!("{sql}: {e:?}"));
     }
 
     pub async fn sale(&self, sale: Sale<'_>) -> Uuid {
