@@ -5,7 +5,7 @@
 use lonieve_tests::Shop;
 use uuid::Uuid;
 
-/// 200 days of orders and 40 days of visits up to now, in a shop west of Greenwich, where a day of UTC is not a day.
+/// Twenty months of orders and 40 days of visits up to now, in a shop west of Greenwich, where a day of UTC is not a day.
 pub async fn busy_shop() -> Shop {
     let (shop, other) = (Shop::new().await, Shop::new().await);
     for (shop, zone) in [(&shop, "America/New_York"), (&other, "Asia/Almaty")] {
@@ -42,8 +42,8 @@ async fn fill(shop: &Shop) {
            case when i % 7 > 0 then case when i % 5 = 0 then 'none-' || i else 'session-' || i end end \
          from generate_series(1, 160) i, lateral (select now() - interval '5 minutes' - i * interval '19 hours' * (1 + i / 40) as at) t")
     .await;
-    run("insert into shop.orders (tenant_id, email, total_amount, created_at, expires_at, session_id) \
-         select $1, 'unpaid' || i || '@example.com', 99, now() - i * interval '20 hours', now(), case when i % 2 = 0 then 'session-' || i end from generate_series(1, 12) i")
+    run("insert into shop.orders (tenant_id, email, total_amount, fulfilment, created_at, expires_at, session_id) \
+         select $1, 'unpaid' || i || '@example.com', 99, 'reserved', now() - i * interval '20 hours', now(), case when i % 2 = 0 then 'session-' || i end from generate_series(1, 12) i")
     .await;
     let items = "insert into shop.order_items (tenant_id, order_id, product_id, product_name, product_brand, nominal, price, quantity) \
                  select o.tenant_id, o.id, p.id, p.name, p.brand, 50, o.total_amount, 1 from shop.orders o \
@@ -87,7 +87,7 @@ async fn visits(shop: &Shop) {
            'session-' || i, case when i % 31 > 0 then md5($1::text || i)::uuid end, \
            case when j >= 1 + i % 2 then (array['google', 'facebook', null, 'google'])[1 + i % 4] end, case when j >= 1 + i % 2 then (array['brand', 'winter', null, null])[1 + i % 4] end, \
            (array['mobile', 'desktop', 'tablet', null])[1 + i % 4], case when i % 9 = 0 then 'examplebot' end, '{}' \
-         from generate_series(1, 400) i, generate_series(1, 5) j, lateral (select now() - interval '28 minutes' - i * interval '137 minutes' as at) t \
+         from generate_series(1, 400) i, generate_series(1, 5) j, lateral (select now() - interval '25 minutes' - abs(i - 4) * interval '137 minutes' as at) t \
          where j <= 1 + i % 5";
     shop.db.execute(sql, &[&shop.tenant]).await.unwrap();
     // What the order's own visit did before it, for some of the orders.
