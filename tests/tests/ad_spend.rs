@@ -20,7 +20,11 @@ async fn import(shop: &Shop, csv: &str) -> Value {
 #[track_caller]
 fn counts(answer: &Value, imported: u64, updated: u64, unchanged: u64, errors: Value) {
     let found = ["imported", "updated", "unchanged", "skipped"].map(|name| answer[name].as_u64().unwrap());
-    assert_eq!(found, [imported, updated, unchanged, errors.as_array().unwrap().len() as u64], "{answer}");
+    assert_eq!(
+        found,
+        [imported, updated, unchanged, errors.as_array().unwrap().len() as u64],
+        "{answer}"
+    );
     assert_eq!(answer["errors"], errors, "{answer}");
     assert!(answer["batchId"].as_str().unwrap().starts_with("ad_spend_"), "{answer}");
 }
@@ -54,14 +58,19 @@ async fn a_sheet_comes_in_once_and_a_later_one_corrects_it() {
     counts(&import(&shop, other).await, 0, 0, 1, json!([]));
     assert_eq!(rows(&shop).await, first);
     // A corrected day: what the file does not say stays.
-    let corrected = "date,utm_source,utm_campaign,spend,clicks\n2026-03-01,google,spring,13.00,\n2026-03-01,google,,3.00,7\n2026-03-03,google,,1,1\n";
+    let corrected =
+        "date,utm_source,utm_campaign,spend,clicks\n2026-03-01,google,spring,13.00,\n2026-03-01,google,,3.00,7\n2026-03-03,google,,1,1\n";
     counts(&import(&shop, corrected).await, 1, 2, 0, json!([]));
     let after = rows(&shop).await;
     assert_eq!(after[0], "2026-03-01|google|-|-|3.00|USD|7|-|-");
     assert_eq!(after[1], "2026-03-01|google|spring|-|13.00|USD|10|1000|first, day");
     let audit = shop.audit().await;
     assert_eq!(audit.len(), 4);
-    assert!(audit.iter().all(|(action, subject, _)| action == "ad_spend.import" && subject.starts_with("batch:ad_spend_")));
+    assert!(
+        audit
+            .iter()
+            .all(|(action, subject, _)| action == "ad_spend.import" && subject.starts_with("batch:ad_spend_"))
+    );
     assert_eq!(
         audit[3].2,
         json!({"rows": 3, "imported": 1, "updated": 2, "unchanged": 0, "skipped": 0})
@@ -121,7 +130,9 @@ async fn what_is_no_such_sheet_is_refused_and_writes_nothing() {
         .refused(413, "body_too_large");
     assert_eq!(refused["fields"], json!({"file": "must have at most 10000 rows"}));
     let large = Shop::padded(rows(1), 4 * 1024 * 1024 + 1);
-    shop.adds_nothing(upload(&shop, &shop.staff_token, large)).await.refused(413, "body_too_large");
+    shop.adds_nothing(upload(&shop, &shop.staff_token, large))
+        .await
+        .refused(413, "body_too_large");
     for content_type in [None, Some("application/json"), Some("application/vnd.ms-excel")] {
         let mut request = shop.admin(&shop.staff_token, Method::POST, PATH).body(rows(1));
         if let Some(content_type) = content_type {
@@ -129,9 +140,15 @@ async fn what_is_no_such_sheet_is_refused_and_writes_nothing() {
         }
         shop.adds_nothing(Reply::of(request)).await.refused(415, "unsupported_media_type");
     }
-    shop.adds_nothing(upload(&shop, &shop.viewer_token, rows(1))).await.refused(403, "forbidden");
-    shop.adds_nothing(upload(&shop, &shop.viewer_token, "nonsense")).await.refused(403, "forbidden");
-    shop.adds_nothing(upload(&shop, "nonsense", rows(1))).await.refused(401, "unauthorized");
+    shop.adds_nothing(upload(&shop, &shop.viewer_token, rows(1)))
+        .await
+        .refused(403, "forbidden");
+    shop.adds_nothing(upload(&shop, &shop.viewer_token, "nonsense"))
+        .await
+        .refused(403, "forbidden");
+    shop.adds_nothing(upload(&shop, "nonsense", rows(1)))
+        .await
+        .refused(401, "unauthorized");
     shop.admin_get(&shop.staff_token, PATH).await.refused(405, "method_not_allowed");
 }
 
@@ -139,7 +156,9 @@ async fn what_is_no_such_sheet_is_refused_and_writes_nothing() {
 async fn a_form_with_the_file_and_a_full_sheet_are_taken_in_one_call() {
     let shop = Shop::new().await;
     let form = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\ndate,utm_source,spend\r\n2026-03-01,google,1\r\n--x--\r\n";
-    let request = shop.admin(&shop.staff_token, Method::POST, PATH).header("content-type", "multipart/form-data; boundary=x");
+    let request = shop
+        .admin(&shop.staff_token, Method::POST, PATH)
+        .header("content-type", "multipart/form-data; boundary=x");
     counts(&Reply::of(request.body(form)).await.expect(200), 1, 0, 0, json!([]));
     let full: String = (0..10_000).map(|n| format!("2026-03-02,google,0.01,{n}\n")).collect();
     let sheet = format!("date,utm_source,spend,utm_content\n{full}");
@@ -155,7 +174,10 @@ async fn overlapping_files_at_once_leave_each_row_once() {
     let shop = Shop::new().await;
     let lines: Vec<String> = (0..300).map(|n| format!("2026-03-02,s{n},{n}.50\n")).collect();
     let forward = format!("date,utm_source,spend\n{}", lines.concat());
-    let backward = format!("date,utm_source,spend\n{}", lines.iter().rev().map(String::as_str).collect::<String>());
+    let backward = format!(
+        "date,utm_source,spend\n{}",
+        lines.iter().rev().map(String::as_str).collect::<String>()
+    );
     let answers = join_all((0..8).map(|n| import(&shop, if n % 2 == 0 { &forward } else { &backward }))).await;
     let sum = |name: &str| answers.iter().map(|answer| answer[name].as_u64().unwrap()).sum::<u64>();
     assert_eq!((sum("imported"), sum("updated"), sum("unchanged")), (300, 0, 7 * 300));
@@ -168,7 +190,11 @@ async fn reports_count_a_shops_own_spend_under_its_channel_also_where_nothing_wa
     let order = "insert into shop.orders (tenant_id, email, total_amount, total_cost, status, fulfilment, paid_at, delivered_at, expires_at, utm_source) \
                  values ($1, 'a@example.com', 100, 40, 'paid', 'delivered', '2026-03-02T10:00:00Z', '2026-03-02T10:00:00Z', '2026-03-02T11:00:00Z', 'google')";
     shop.db.execute(order, &[&shop.tenant]).await.unwrap();
-    import(&shop, "date,utm_source,spend\n2026-03-01,Google,9\n2026-03-02,Google,20\n2026-03-02,TikTok,5\n2026-03-03,Google,7\n").await;
+    import(
+        &shop,
+        "date,utm_source,spend\n2026-03-01,Google,9\n2026-03-02,Google,20\n2026-03-02,TikTok,5\n2026-03-03,Google,7\n",
+    )
+    .await;
     import(&other, "date,utm_source,spend\n2026-03-02,google,1000\n").await;
     // LD-85: days are whole and the end is excluded; 9 and 7 lie outside. LD-82: TikTok sold nothing and is shown. LD-83: the other
     // shop's 1000 are not.
@@ -180,10 +206,20 @@ async fn reports_count_a_shops_own_spend_under_its_channel_also_where_nothing_wa
         .as_array()
         .unwrap()
         .iter()
-        .map(|row| (row["utm_source"].as_str().unwrap().to_owned(), row["ad_spend"].as_f64().unwrap(), row["roi_percentage"].clone()))
+        .map(|row| {
+            (
+                row["utm_source"].as_str().unwrap().to_owned(),
+                row["ad_spend"].as_f64().unwrap(),
+                row["roi_percentage"].clone(),
+            )
+        })
         .collect();
     // ROI: (100 - 40 - 20) / 20.
-    assert_eq!(spend, [("google".into(), 20.0, json!(200.0)), ("tiktok".into(), 5.0, json!(-100.0))], "{found}");
+    assert_eq!(
+        spend,
+        [("google".into(), 20.0, json!(200.0)), ("tiktok".into(), 5.0, json!(-100.0))],
+        "{found}"
+    );
 }
 
 #[tokio::test]

@@ -28,7 +28,13 @@ impl Tenants {
             ground.admin.execute(sql, &[&host, &format!("www.{host}"), &id]).await.unwrap();
         }
         let line = ground.line().await;
-        Self { ground, line, one, two, mark }
+        Self {
+            ground,
+            line,
+            one,
+            two,
+            mark,
+        }
     }
 
     fn host(&self, name: &str) -> String {
@@ -56,7 +62,11 @@ async fn every_active_domain_of_a_shop_is_the_shop_and_case_does_not_matter() {
     let t = Tenants::new().await;
     for (host, tenant) in [("one", t.one), ("www.one", t.one), ("two", t.two), ("www.two", t.two)] {
         assert_eq!(t.resolve(json!({"host": t.host(host)})).await, Some(tenant), "{host}");
-        assert_eq!(t.resolve(json!({"host": t.host(host).to_uppercase()})).await, Some(tenant), "{host}");
+        assert_eq!(
+            t.resolve(json!({"host": t.host(host).to_uppercase()})).await,
+            Some(tenant),
+            "{host}"
+        );
     }
     for host in ["three", "one.evil", "xone"] {
         assert_eq!(t.resolve(json!({"host": t.host(host)})).await, None, "{host}");
@@ -66,7 +76,10 @@ async fn every_active_domain_of_a_shop_is_the_shop_and_case_does_not_matter() {
     assert_eq!(t.resolve(p("one", "two")).await, Some(t.one));
     assert_eq!(t.resolve(p("nobody", "one")).await, Some(t.one));
     assert_eq!(t.resolve(p("nobody", "nobody")).await, Some(t.two));
-    let page = t.line.outcome(ORDERS, "list_products", json!({"host": t.host("www.one")}), "ok").await;
+    let page = t
+        .line
+        .outcome(ORDERS, "list_products", json!({"host": t.host("www.one")}), "ok")
+        .await;
     assert_eq!(page["products"], json!([]));
     t.ground.stop().await;
 }
@@ -78,24 +91,42 @@ async fn a_domain_out_of_service_and_a_suspended_shop_are_nobodys_also_where_the
         let p = json!({"host": t.host(host), "origin_host": t.host(origin), "default_tenant": t.two});
         t.resolve(p).await
     };
-    t.set(&format!("update shop.domains set status = 'inactive' where domain = '{}'", t.host("www.one")))
-        .await;
-    assert_eq!(asked("www.one", "nobody").await, None, "not the default shop under this shop's name");
+    t.set(&format!(
+        "update shop.domains set status = 'inactive' where domain = '{}'",
+        t.host("www.one")
+    ))
+    .await;
+    assert_eq!(
+        asked("www.one", "nobody").await,
+        None,
+        "not the default shop under this shop's name"
+    );
     assert_eq!(asked("www.one", "two").await, None);
     assert_eq!(asked("nobody", "www.one").await, None);
     assert_eq!(asked("one", "www.one").await, Some(t.one), "the shop's other domains go on");
     t.line
-        .outcome(ORDERS, "list_products", json!({"host": t.host("www.one"), "default_tenant": t.two}), "unknown_tenant")
+        .outcome(
+            ORDERS,
+            "list_products",
+            json!({"host": t.host("www.one"), "default_tenant": t.two}),
+            "unknown_tenant",
+        )
         .await;
 
-    t.set(&format!("update shop.tenants set status = 'suspended' where id = '{}'", t.one)).await;
+    t.set(&format!("update shop.tenants set status = 'suspended' where id = '{}'", t.one))
+        .await;
     assert_eq!((asked("one", "two").await, asked("nobody", "one").await), (None, None));
-    t.set(&format!("update shop.tenants set status = 'suspended' where id = '{}'", t.two)).await;
+    t.set(&format!("update shop.tenants set status = 'suspended' where id = '{}'", t.two))
+        .await;
     assert_eq!(asked("nobody", "nobody").await, None, "the default is suspended too");
 
-    t.set(&format!("update shop.tenants set status = 'active' where id = '{}'", t.one)).await;
-    t.set(&format!("update shop.domains set status = 'active' where domain = '{}'", t.host("www.one")))
+    t.set(&format!("update shop.tenants set status = 'active' where id = '{}'", t.one))
         .await;
+    t.set(&format!(
+        "update shop.domains set status = 'active' where domain = '{}'",
+        t.host("www.one")
+    ))
+    .await;
     assert_eq!(asked("www.one", "nobody").await, Some(t.one));
     t.ground.stop().await;
 }
@@ -113,12 +144,21 @@ async fn a_domain_belongs_to_one_shop_and_a_shop_has_one_primary_domain() {
     assert_eq!(t.stopped(&insert(&one, false)).await, "domains_domain_key");
     assert_eq!(t.stopped(&insert(&format!("new-{mark}.test"), true)).await, "domains_one_primary");
     assert_eq!(t.stopped(&insert(&format!("New-{mark}.test"), false)).await, "domains_domain_lower");
-    assert_eq!(t.stopped(&insert(&format!("new-{mark}.test:8080"), false)).await, "domains_domain_lower");
+    assert_eq!(
+        t.stopped(&insert(&format!("new-{mark}.test:8080"), false)).await,
+        "domains_domain_lower"
+    );
     let twice = format!("update shop.tenants set primary_domain = '{one}' where id = '{}'", t.two);
     assert_eq!(t.stopped(&twice).await, "tenants_primary_domain_key");
-    let defaults = format!("select is_primary, ssl_enabled, status from shop.domains where domain = '{}'", t.host("www.two"));
+    let defaults = format!(
+        "select is_primary, ssl_enabled, status from shop.domains where domain = '{}'",
+        t.host("www.two")
+    );
     let row = t.ground.admin.query_one(&defaults, &[]).await.unwrap();
-    assert_eq!((row.get(0), row.get(1), row.get::<_, String>(2)), (false, true, "active".to_owned()));
+    assert_eq!(
+        (row.get(0), row.get(1), row.get::<_, String>(2)),
+        (false, true, "active".to_owned())
+    );
     t.ground.stop().await;
 }
 
@@ -132,7 +172,10 @@ async fn a_theme_fills_in_the_default_colours_and_one_that_cannot_be_used_is_not
     let set = |theme: &str| format!("update shop.tenants set theme_overrides = '{theme}' where id = '{}'", t.one);
     let defaults = json!({"primary": "#D4AF37", "background": "#0A0A0A"});
     assert_eq!(theme(t.one).await, json!({"colors": defaults}));
-    t.set(&set(r##"{"colors": {"primary": "#112233"}, "logo": "/logo.png", "texts": {"hero_title": "Hi"}, "own": 1}"##)).await;
+    t.set(&set(
+        r##"{"colors": {"primary": "#112233"}, "logo": "/logo.png", "texts": {"hero_title": "Hi"}, "own": 1}"##,
+    ))
+    .await;
     assert_eq!(
         theme(t.one).await,
         json!({"colors": {"primary": "#112233", "background": "#0A0A0A"}, "logo": "/logo.png", "texts": {"hero_title": "Hi"}, "own": 1})

@@ -143,7 +143,9 @@ async fn a_page_on_another_domain_of_the_shop_may_read_its_variants_and_nobody_e
     let sql = "insert into shop.domains (domain, tenant_id) values ($1, $2)";
     shop.db.execute(sql, &[&landing, &shop.tenant]).await.unwrap();
     let from = async |origin: &str| {
-        let request = shop.request(reqwest::Method::GET, "events", "/api/experiments?visitor_id=v").header("origin", origin);
+        let request = shop
+            .request(reqwest::Method::GET, "events", "/api/experiments?visitor_id=v")
+            .header("origin", origin);
         let reply = lonieve_tests::Reply::of(request).await;
         reply.expect(200);
         assert_eq!(reply.header("vary"), Some("Origin"));

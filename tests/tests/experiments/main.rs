@@ -34,7 +34,10 @@ pub fn draft(key: &str, shares: &[(&str, u8)]) -> Value {
 
 /// A draft of this shop; its id.
 pub async fn drafted(shop: &Shop, key: &str, shares: &[(&str, u8)]) -> String {
-    let made = shop.admin_post(&shop.staff_token, "experiments", &draft(key, shares)).await.expect(200);
+    let made = shop
+        .admin_post(&shop.staff_token, "experiments", &draft(key, shares))
+        .await
+        .expect(200);
     made["id"].as_str().unwrap().to_owned()
 }
 

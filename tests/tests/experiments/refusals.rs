@@ -36,7 +36,9 @@ async fn other_methods_and_hosts_without_a_shop_are_refused() {
         reply.refused(405, "method_not_allowed");
         assert_eq!(reply.header("allow"), Some("GET, HEAD"));
     }
-    shop.get("events", "/api/experiments/hero?visitor_id=v").await.refused(404, "not_found");
+    shop.get("events", "/api/experiments/hero?visitor_id=v")
+        .await
+        .refused(404, "not_found");
     shop.db
         .execute("update shop.tenants set status = 'suspended' where id = $1", &[&shop.tenant])
         .await
@@ -58,7 +60,11 @@ async fn a_database_that_is_away_is_503_and_a_list_that_never_stands_still_too()
     let shop = Shop::new().await;
     running(&shop, "hero", &[("control", 50), ("b", 50)]).await;
     let moving = json!({"outcome": "stale", "assignments": {}, "own_origin": false, "tag": "x", "experiments": []});
-    for effect in [json!({"drop": true}), json!({"status": 503}), json!({"status": 200, "body": moving})] {
+    for effect in [
+        json!({"drop": true}),
+        json!({"status": 503}),
+        json!({"status": 200, "body": moving}),
+    ] {
         let mut rule = json!({"rpc": "assign_experiments", "match": shop.host});
         rule.as_object_mut().unwrap().extend(effect.as_object().unwrap().clone());
         let asked = shop.under_faults(&shop.info.proxy, json!([rule]), ask(&shop, "v"));
@@ -94,7 +100,10 @@ async fn the_database_stores_no_variant_that_cannot_have_been_drawn() {
         assert_eq!(answer["outcome"], "stale", "{variants}: {answer}");
     }
     let right = call(json!({"tag": tag, "variants": {"hero": "control"}})).await;
-    assert_eq!(right, json!({"outcome": "ok", "assignments": {"hero": "control"}, "own_origin": false}));
+    assert_eq!(
+        right,
+        json!({"outcome": "ok", "assignments": {"hero": "control"}, "own_origin": false})
+    );
     let without = shop.rpc(token, "assign_experiments", json!({"host": shop.host})).await;
     assert_eq!((without.status, without.json()["code"].as_str()), (400, Some("22023")));
 }

@@ -79,11 +79,19 @@ async fn a_small_shops_results_are_those_worked_out_by_hand() {
         "{found:#}"
     );
     assert_eq!(
-        [&found["contradictingExposures"], &found["contradictingVisitors"], &found["unassignedExposures"], &found["sampleRatioMismatch"]],
+        [
+            &found["contradictingExposures"],
+            &found["contradictingVisitors"],
+            &found["unassignedExposures"],
+            &found["sampleRatioMismatch"]
+        ],
         [&json!(2), &json!(2), &json!(1), &Value::Null],
         "{found:#}"
     );
-    assert_eq!((&found["until"], &found["currency"]), (&found["experiment"]["endDate"], &json!("USD")));
+    assert_eq!(
+        (&found["until"], &found["currency"]),
+        (&found["experiment"]["endDate"], &json!("USD"))
+    );
     assert_eq!(found["experiment"]["assigned"], 6);
 }
 
@@ -121,7 +129,10 @@ async fn plant(shop: &Shop, id: &str, key: &str, groups: &[(&str, i32, i32)]) {
                     select gen_random_uuid(), $1, 'x_exposure', visitor, visitor, jsonb_build_object('experiment', $5::text, 'variant', $3::text) from who)
             insert into shop.orders (tenant_id, email, session_id, visitor_id, delivery_type, currency, total_amount, status, paid_at, expires_at)
             select $1, visitor || '@example.com', visitor, visitor, 'myself', 'USD', 40, 'paid', now() + interval '1 millisecond', now() from who where n <= $6";
-        shop.db.execute(sql, &[&shop.tenant, &id, variant, count, &key, buyers]).await.unwrap();
+        shop.db
+            .execute(sql, &[&shop.tenant, &id, variant, count, &key, buyers])
+            .await
+            .unwrap();
     }
 }
 
@@ -144,7 +155,11 @@ async fn a_planted_sample_ratio_mismatch_is_found_and_a_fair_spread_is_not() {
     assert_eq!(found["sampleRatioMismatch"], false, "{found:#}");
     assert_eq!(found["sampleRatio"]["chiSquare"], 0.1);
     let b = &found["variants"][1];
-    assert_eq!((&b["conversionRate"], &b["revenue"]), (&json!(18.18), &json!("3600.00")), "{found:#}");
+    assert_eq!(
+        (&b["conversionRate"], &b["revenue"]),
+        (&json!(18.18), &json!("3600.00")),
+        "{found:#}"
+    );
     assert_eq!(b["comparison"]["verdict"], "higher", "{found:#}");
     assert_eq!(b["comparison"]["difference"], 8.28);
 }

@@ -17,14 +17,30 @@ async fn a_draft_has_equal_parts_unless_told_otherwise_and_is_audited() {
     let made = create(&shop, body).await.expect(200);
     assert_eq!(made["shares"], json!([["control", 34], ["b", 33], ["c", 33]]), "{made}");
     assert_eq!(
-        [&made["name"], &made["status"], &made["goalMetric"], &made["trafficAllocation"], &made["startDate"], &made["assigned"]],
-        [&json!("Three"), &json!("draft"), &json!("conversion_rate"), &Value::Null, &Value::Null, &json!(0)]
+        [
+            &made["name"],
+            &made["status"],
+            &made["goalMetric"],
+            &made["trafficAllocation"],
+            &made["startDate"],
+            &made["assigned"]
+        ],
+        [
+            &json!("Three"),
+            &json!("draft"),
+            &json!("conversion_rate"),
+            &Value::Null,
+            &Value::Null,
+            &json!(0)
+        ]
     );
     let id = drafted(&shop, "l", &[("a", 90), ("b", 10)]).await;
     let listed = shop.admin_get(&shop.viewer_token, "experiments").await.expect(200);
     let keys: Vec<&Value> = listed["experiments"].as_array().unwrap().iter().map(|x| &x["key"]).collect();
     assert_eq!(keys, [&json!("l"), &json!("k")]);
-    patch(&shop, &id, json!({"name": "New", "trafficAllocation": {"a": 20, "b": 80}})).await.expect(200);
+    patch(&shop, &id, json!({"name": "New", "trafficAllocation": {"a": 20, "b": 80}}))
+        .await
+        .expect(200);
     let audit = shop.audit().await;
     let actions: Vec<&str> = audit.iter().map(|(action, ..)| action.as_str()).collect();
     assert_eq!(actions, ["experiment.create", "experiment.create", "experiment.update"]);
@@ -53,7 +69,10 @@ async fn an_allocation_that_is_not_a_whole_percent_for_each_variant_is_refused()
         json!([50, 50]),
         json!({}),
     ] {
-        let refused = shop.adds_nothing(create(&shop, with(allocation.clone()))).await.refused(400, "invalid_request");
+        let refused = shop
+            .adds_nothing(create(&shop, with(allocation.clone())))
+            .await
+            .refused(400, "invalid_request");
         assert_eq!(
             refused["fields"],
             json!({"trafficAllocation": "must be a whole percent for each variant, together 100"}),
@@ -68,7 +87,10 @@ async fn an_allocation_that_is_not_a_whole_percent_for_each_variant_is_refused()
     // Whoever writes past the functions is stopped by the table.
     let sql = "update analytics.experiments set traffic_allocation = '{\"a\": 90, \"c\": 50}' where tenant_id = $1";
     let error = shop.db.execute(sql, &[&shop.tenant]).await.unwrap_err();
-    assert_eq!(error.as_db_error().unwrap().constraint(), Some("experiments_traffic_allocation_valid"));
+    assert_eq!(
+        error.as_db_error().unwrap().constraint(),
+        Some("experiments_traffic_allocation_valid")
+    );
 }
 
 #[tokio::test]
@@ -112,7 +134,10 @@ async fn each_state_allows_its_own_steps_and_changes() {
     let shop = Shop::new().await;
     let id = drafted(&shop, "k", &[("a", 50), ("b", 50)]).await;
     let locked = async |change: Value, status: &str| {
-        let refused = shop.adds_nothing(patch(&shop, &id, change.clone())).await.refused(409, "experiment_locked");
+        let refused = shop
+            .adds_nothing(patch(&shop, &id, change.clone()))
+            .await
+            .refused(409, "experiment_locked");
         assert_eq!(refused["status"], status, "{change}");
         for name in change.as_object().unwrap().keys() {
             assert!(refused["fields"][name].is_string(), "{change}: {refused}");
@@ -121,21 +146,31 @@ async fn each_state_allows_its_own_steps_and_changes() {
     let step = async |status: &str| patch(&shop, &id, json!({"status": status})).await.expect(200);
     locked(json!({"status": "paused"}), "draft").await;
     locked(json!({"status": "completed"}), "draft").await;
-    patch(&shop, &id, json!({"variants": ["a", "b", "c"], "trafficAllocation": {"a": 50, "b": 25, "c": 25}, "goalMetric": "aov"}))
-        .await
-        .expect(200);
+    patch(
+        &shop,
+        &id,
+        json!({"variants": ["a", "b", "c"], "trafficAllocation": {"a": 50, "b": 25, "c": 25}, "goalMetric": "aov"}),
+    )
+    .await
+    .expect(200);
 
     let started = step("running").await;
     assert!(started["startDate"].is_string() && started["endDate"].is_null(), "{started}");
     locked(json!({"status": "draft"}), "running").await;
-    locked(json!({"trafficAllocation": {"a": 0, "b": 0, "c": 100}, "variants": ["c", "b", "a"], "goalMetric": "revenue"}), "running").await;
+    locked(
+        json!({"trafficAllocation": {"a": 0, "b": 0, "c": 100}, "variants": ["c", "b", "a"], "goalMetric": "revenue"}),
+        "running",
+    )
+    .await;
     locked(json!({"startDate": "2020-01-01T00:00:00Z"}), "running").await;
 
     step("paused").await;
     locked(json!({"variants": ["a", "b"]}), "paused").await;
     let changed = json!({"trafficAllocation": {"a": 0, "b": 0, "c": 100}, "endDate": "2020-01-01T00:00:00Z"});
     shop.adds_nothing(patch(&shop, &id, changed)).await.refused(400, "invalid_request");
-    patch(&shop, &id, json!({"trafficAllocation": {"a": 0, "b": 0, "c": 100}})).await.expect(200);
+    patch(&shop, &id, json!({"trafficAllocation": {"a": 0, "b": 0, "c": 100}}))
+        .await
+        .expect(200);
     let resumed = step("running").await;
     assert_eq!(resumed["startDate"], started["startDate"], "it is the same experiment");
 
@@ -156,9 +191,12 @@ async fn an_experiment_whose_end_is_over_does_not_start_again_without_a_later_on
     let shop = Shop::new().await;
     let id = running(&shop, "k", &[("a", 50), ("b", 50)]).await;
     patch(&shop, &id, json!({"status": "paused"})).await.expect(200);
-    let sql = "update analytics.experiments set start_date = now() - interval '2 days', end_date = now() - interval '1 day' where tenant_id = $1";
+    let sql =
+        "update analytics.experiments set start_date = now() - interval '2 days', end_date = now() - interval '1 day' where tenant_id = $1";
     shop.db.execute(sql, &[&shop.tenant]).await.unwrap();
-    let refused = patch(&shop, &id, json!({"status": "running"})).await.refused(409, "experiment_locked");
+    let refused = patch(&shop, &id, json!({"status": "running"}))
+        .await
+        .refused(409, "experiment_locked");
     assert_eq!(refused["fields"], json!({"endDate": "is over: give a later one to run it"}));
     let later = shop.time("1 day").await;
     patch(&shop, &id, json!({"status": "running", "endDate": later})).await.expect(200);
@@ -172,11 +210,16 @@ async fn another_shops_experiment_does_not_exist() {
     let id = running(&other, "k", &[("a", 50), ("b", 50)]).await;
     let before = other.rows().await;
     for id in [id.as_str(), "nonsense", &Uuid::new_v4().to_string()] {
-        patch(&shop, id, json!({"status": "paused"})).await.refused(404, "experiment_not_found");
+        patch(&shop, id, json!({"status": "paused"}))
+            .await
+            .refused(404, "experiment_not_found");
         shop.admin_get(&shop.staff_token, &format!("experiments/{id}/results"))
             .await
             .refused(404, "experiment_not_found");
     }
-    assert_eq!(shop.admin_get(&shop.staff_token, "experiments").await.expect(200)["experiments"], json!([]));
+    assert_eq!(
+        shop.admin_get(&shop.staff_token, "experiments").await.expect(200)["experiments"],
+        json!([])
+    );
     assert_eq!(other.rows().await, before);
 }
