@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::calendar::{Period, day_of};
-use super::model::{Channel, Event, History, Moment, Order, Word};
+use super::model::{Channel, Event, History, Moment, Order, Payment, Word};
 
 const SERVER_TYPES: [Word; 3] = ["payment_redirect", "payment_success", "code_sent"];
 
@@ -146,23 +146,29 @@ fn visit(history: &History, events: &[&Event]) -> Visit {
 }
 
 /// Payments whose money came in, whatever became of it later.
-fn settled(order: &Order) -> impl Iterator<Item = &super::model::Payment> {
+fn settled(order: &Order) -> impl Iterator<Item = &Payment> {
     order.payments.iter().filter(|payment| !matches!(payment.status, "pending" | "failed" | "expired"))
+}
+
+/// What a payment brought in the shop's currency, at most what was asked. None where it cannot be read.
+fn brought(history: &History, payment: &Payment) -> Option<Decimal> {
+    match payment.received_currency {
+        None => Some(payment.amount),
+        Some(currency) if currency == history.currency => payment.received.map(|received| received.min(payment.amount)),
+        Some(_) => None,
+    }
 }
 
 /// Can all the money of the order be added up?
 pub fn is_clear(history: &History, order: &Order) -> bool {
-    settled(order).all(|payment| payment.received.is_some() && payment.received_currency == Some(history.currency))
+    settled(order).all(|payment| brought(history, payment).is_some())
 }
 
 fn revenue(history: &History, order: &Order) -> Decimal {
     if settled(order).next().is_none() {
         return order.total;
     }
-    if !is_clear(history, order) {
-        return Decimal::ZERO;
-    }
-    settled(order).filter_map(|payment| payment.received.map(|received| received.min(payment.amount))).sum()
+    settled(order).filter_map(|payment| brought(history, payment)).sum()
 }
 
 /// None where it is not known.
