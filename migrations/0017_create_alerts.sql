@@ -13,7 +13,7 @@ create table ops.system_notifications (
   tenant_id uuid not null constraint system_notifications_tenant_id_fkey references shop.tenants (id) on delete restrict,
   type text not null constraint system_notifications_type_known check (type in
     ('low_stock', 'failed_email', 'pending_payment', 'no_codes_available', 'amount_mismatch', 'currency_mismatch', 'underpaid', 'overpaid',
-     'chargeback', 'refund_failed', 'unreadable_code', 'ledger_fault', 'unmatched_payment', 'reconciliation')),
+     'chargeback', 'refund_failed', 'unreadable_code', 'ledger_fault', 'unmatched_payment', 'reconciliation', 'job_failing')),
   subject text not null,
   severity text not null default 'info' constraint system_notifications_severity_known check (severity in ('info', 'warning', 'critical')),
   title text not null,

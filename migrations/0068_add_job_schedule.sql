@@ -95,6 +95,24 @@ comment on function ops.next_cron(text, timestamptz) is 'The first minute after 
 alter table ops.scheduled_jobs
   add constraint scheduled_jobs_schedule_is_cron check (ops.next_cron(schedule, timestamptz '2000-01-01 00:00Z') is not null);
 
+create function ops.tell_of_job(p_job_name text, p_failures integer, p_error text, p_now timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if p_failures >= 5 then
+    -- Jobs belong to the installation: every open shop is told, in one order, since two runs of different jobs may tell at once.
+    perform ops.notify(t.id, 'job_failing', 'job:' || p_job_name, 'critical', 'A job keeps failing',
+      'The job ' || p_job_name || ' has failed ' || p_failures || ' times in a row: ' || left(coalesce(p_error, 'no reason given'), 200),
+      jsonb_build_object('job', p_job_name, 'failures', p_failures), p_now)
+    from (select id from shop.tenants where status = 'active' order by id) t;
+  elsif p_failures = 0 then
+    update ops.system_notifications set is_resolved = true, resolved_at = p_now
+    where type = 'job_failing' and subject = 'job:' || p_job_name and not is_resolved;
+  end if;
+end
+$$;
+comment on function ops.tell_of_job(text, integer, text, timestamptz) is
+  'Opens an alert in every active shop when a job has failed five times in a row or more, and closes it when it has not failed.';
+
 create function ops.claim_next_job(p_now timestamptz, p_budget integer) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -115,6 +133,7 @@ begin
     if j.lock_token is not null then
       update ops.job_logs set status = 'failed', completed_at = p_now, error_message = 'the lease ended before the run did' where id = j.lock_token;
       j.failures := j.failures + 1;
+      perform ops.tell_of_job(j.job_name, j.failures, 'the lease ended before the run did', p_now);
     end if;
     insert into ops.job_logs (job_id, job_name, started_at) values (j.id, j.job_name, p_now) returning id into v_token;
     update ops.scheduled_jobs set lock_token = v_token, locked_until = p_now + make_interval(secs => j.lease_s), passed_over = 0, failures = j.failures,
@@ -162,6 +181,9 @@ begin
                        when (p ->> 'more')::boolean then p_now
                        else v_next end
   where id = j.id;
+  if v_status = 'failed' or j.failures > 0 then
+    perform ops.tell_of_job(j.job_name, case v_status when 'failed' then j.failures + 1 else 0 end, p ->> 'error', p_now);
+  end if;
 end
 $$;
 comment on function ops.apply_run(ops.scheduled_jobs, jsonb, timestamptz) is 'Ends the lease of a run and says when its job runs next. The caller holds the row''s lock.';

@@ -181,6 +181,11 @@ begin
     select b.* into x from ops.mail_sends s join ops.outbox b on b.id = s.outbox_id where s.provider = v_provider and s.provider_id = p ->> 'provider_id';
   end if;
   v_outcome := case when v_type = 'ignored' then 'ignored' when x.id is null then 'unknown_mail' else 'noted' end;
+  if x.id is not null then
+    -- The order first, as everywhere: the event's foreign key holds the mail's row, and a finish that has the order waits for that row.
+    perform from shop.orders where id = x.aggregate_id for update;
+    select * into x from ops.outbox where id = x.id for update;
+  end if;
   insert into ops.mail_events (provider, event_id, fingerprint, tenant_id, outbox_id, type, reason, outcome, occurred_at, received_at)
   values (v_provider, v_event, p ->> 'fingerprint', x.tenant_id, x.id, v_type, left(p ->> 'reason', 100), v_outcome, ops.try_time(p ->> 'occurred_at'), v_now)
   on conflict (provider, event_id) do nothing;
@@ -189,8 +194,6 @@ begin
     return jsonb_build_object('outcome', case when v_before is distinct from p ->> 'fingerprint' then 'replayed' else 'duplicate' end);
   end if;
   if v_outcome = 'noted' then
-    perform from shop.orders where id = x.aggregate_id for update;
-    select * into x from ops.outbox where id = x.id for update;
     v_outcome := ops.follow_event(x, p, v_now);
     update ops.mail_events set outcome = v_outcome where provider = v_provider and event_id = v_event;
   end if;

@@ -13,7 +13,7 @@
 -- include the document's 01:00. Readers are not kept waiting (CONCURRENTLY). A second refresh does not queue behind the first: it answers
 -- `busy`. A refresh counts everything anew, so a late event, a refund of a cost or a changed time zone needs no care. It takes time
 -- in proportion to the events that are kept; the function has a limit of its own on that (`statement_timeout`, which PostgREST applies
--- before the call; the role's 8 seconds are made for calls somebody waits for). docs/decisions/0040 has the figures.
+-- before the call; the role's 8 seconds are made for calls somebody waits for). docs/decisions/0044 has the figures.
 --
 -- `analytics.metric_refreshes` says when the figures were taken: a view does not know.
 --

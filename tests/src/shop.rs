@@ -253,6 +253,21 @@ impl Shop {
         }
     }
 
+    /// Ends the reservations of this shop's unpaid orders. Their time is set back instead of the job's clock forward, for that would end those
+    /// of every test of the stack, and its last look at a bill could settle another test's order before its notice does.
+    pub async fn expire_reservations(&self) {
+        let over = "update shop.orders set expires_at = now() - interval '2 hours' where tenant_id = $1 and paid_at is null and fulfilment = 'reserved'";
+        self.db.execute(over, &[&self.tenant]).await.unwrap();
+        let left = "select count(*) from shop.orders where tenant_id = $1 and paid_at is null and fulfilment = 'reserved'";
+        for _ in 0..100 {
+            if self.count(left).await == 0 {
+                return;
+            }
+            self.job("expire_orders", None).await.expect(200);
+        }
+        panic!("the reservations of {} do not end", self.host);
+    }
+
     /// The database's time plus an interval, RFC 3339.
     pub async fn time(&self, offset: &str) -> String {
         let sql = "select to_char((now() + $1::text::interval) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')";

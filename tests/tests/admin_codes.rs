@@ -177,8 +177,7 @@ async fn an_imported_code_is_sold_and_opens_with_its_own_cost_and_end() {
 async fn a_form_is_taken_as_well_and_an_order_that_waits_is_delivered_at_once() {
     let shop = Shop::with_codes(1).await;
     let order = shop.place(&shop.cart()).await;
-    let later = shop.time("2 hours").await;
-    shop.repeat_job("expire_orders", &later, 3).await;
+    shop.expire_reservations().await;
     let other = shop.place(&shop.cart()).await;
     shop.notice(&other.bill_id, "PAID", &other.amount, "USD").await.expect(200);
     assert_eq!(

@@ -31,8 +31,16 @@ const CALLS: [(&str, &str, bool); 16] = [
     ("get_rfm_segments", "analytics.rfm_segments({t}, {n})", false),
     ("get_winback_candidates", "analytics.winback_candidates({t}, 30, 2, {n})", false),
     ("get_system_health", "analytics.system_health({t}, {n})", false),
-    ("all events: get_funnel_stats", "analytics.funnel_stats({t}, analytics.all_time())", false),
-    ("all events: get_channel_stats", "analytics.channel_stats({t}, analytics.all_time())", false),
+    (
+        "all events: get_funnel_stats",
+        "analytics.funnel_stats({t}, analytics.all_time())",
+        false,
+    ),
+    (
+        "all events: get_channel_stats",
+        "analytics.channel_stats({t}, analytics.all_time())",
+        false,
+    ),
 ];
 
 /// A connection whose server reports the plan of each statement, also of those inside functions.
@@ -104,11 +112,22 @@ async fn measure(plain: &Client, watched: &Watched, call: &str) -> Measured {
     }
     let nodes = watched.nodes(call).await;
     let is_scan = |node: &&Value| node["Node Type"] == "Seq Scan" && node["Actual Loops"] != 0;
-    let mut scanned: Vec<String> = nodes.iter().filter(is_scan).filter_map(|node| node["Relation Name"].as_str()).map(str::to_owned).collect();
+    let mut scanned: Vec<String> = nodes
+        .iter()
+        .filter(is_scan)
+        .filter_map(|node| node["Relation Name"].as_str())
+        .map(str::to_owned)
+        .collect();
     scanned.sort();
     scanned.dedup();
-    let buffers = nodes[nodes.len() - 1..].iter().map(|node| node["Shared Hit Blocks"].as_i64().unwrap_or(0)).sum::<i64>();
-    let top = nodes.iter().map(|node| node["Shared Hit Blocks"].as_i64().unwrap_or(0) + node["Shared Read Blocks"].as_i64().unwrap_or(0)).max();
+    let buffers = nodes[nodes.len() - 1..]
+        .iter()
+        .map(|node| node["Shared Hit Blocks"].as_i64().unwrap_or(0))
+        .sum::<i64>();
+    let top = nodes
+        .iter()
+        .map(|node| node["Shared Hit Blocks"].as_i64().unwrap_or(0) + node["Shared Read Blocks"].as_i64().unwrap_or(0))
+        .max();
     Measured {
         took,
         scanned,
@@ -134,11 +153,22 @@ async fn a_week_is_read_without_reading_all_events() {
         ground.admin.batch_execute("vacuum analyze").await.unwrap();
         let loaded = begun.elapsed();
         let begun = Instant::now();
-        ground.admin.batch_execute("refresh materialized view analytics.daily_metrics; analyze analytics.daily_metrics").await.unwrap();
+        ground
+            .admin
+            .batch_execute("refresh materialized view analytics.daily_metrics; analyze analytics.daily_metrics")
+            .await
+            .unwrap();
         let filled = begun.elapsed();
         let begun = Instant::now();
-        ground.admin.batch_execute("refresh materialized view concurrently analytics.daily_metrics").await.unwrap();
-        println!("{events} events: loaded in {loaded:.1?}, daily_metrics filled in {filled:.2?}, refreshed in {:.2?}", begun.elapsed());
+        ground
+            .admin
+            .batch_execute("refresh materialized view concurrently analytics.daily_metrics")
+            .await
+            .unwrap();
+        println!(
+            "{events} events: loaded in {loaded:.1?}, daily_metrics filled in {filled:.2?}, refreshed in {:.2?}",
+            begun.elapsed()
+        );
         let watched = Watched::open(ground.url()).await;
         let (t, n) = (format!("'{}'", history.tenant), format!("'{}'", fixed_end().to_rfc3339()));
         let p = format!("analytics.make_period({t}, '2025-06-02', '2025-06-09', {n})");
@@ -152,7 +182,10 @@ async fn a_week_is_read_without_reading_all_events() {
         ground.stop().await;
     }
     let ms = |measured: &Measured| measured.took.as_secs_f64() * 1000.0;
-    println!("{:<32} {:>24} {:>24} {:>24} {:>6} {:>6}  read whole at 10^6", "ms, blocks", "10^4", "10^5", "10^6", "x10", "x10");
+    println!(
+        "{:<32} {:>24} {:>24} {:>24} {:>6} {:>6}  read whole at 10^6",
+        "ms, blocks", "10^4", "10^5", "10^6", "x10", "x10"
+    );
     let mut faults = Vec::new();
     for (row, (name, _, is_range)) in CALLS.iter().enumerate() {
         let [small, medium, large] = [0, 1, 2].map(|column| &table[column][row]);

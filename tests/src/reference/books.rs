@@ -92,7 +92,10 @@ impl<'a> Books<'a> {
     /// Orders whose money came in during the period.
     pub fn paid_in(&self, period: Period) -> impl Iterator<Item = &'a Order> {
         let span = period.moments(self.history.zone);
-        self.history.orders.iter().filter(move |order| order.paid.is_some_and(|paid| span.has(paid)))
+        self.history
+            .orders
+            .iter()
+            .filter(move |order| order.paid.is_some_and(|paid| span.has(paid)))
     }
 
     pub fn created_in(&self, period: Period) -> impl Iterator<Item = &'a Order> {
@@ -147,7 +150,10 @@ fn visit(history: &History, events: &[&Event]) -> Visit {
 
 /// Payments whose money came in, whatever became of it later.
 fn settled(order: &Order) -> impl Iterator<Item = &Payment> {
-    order.payments.iter().filter(|payment| !matches!(payment.status, "pending" | "failed" | "expired"))
+    order
+        .payments
+        .iter()
+        .filter(|payment| !matches!(payment.status, "pending" | "failed" | "expired"))
 }
 
 /// What a payment brought in the shop's currency, at most what was asked. None where it cannot be read.
@@ -181,7 +187,12 @@ pub fn cost(order: &Order) -> Option<Decimal> {
 
 /// All that has gone back of an order, whenever it did.
 pub fn refunded(order: &Order) -> Decimal {
-    order.refunds.iter().filter(|refund| refund.status == "completed").map(|refund| refund.amount).sum()
+    order
+        .refunds
+        .iter()
+        .filter(|refund| refund.status == "completed")
+        .map(|refund| refund.amount)
+        .sum()
 }
 
 /// Money of several orders. A cost that is not known makes the sum unknown.

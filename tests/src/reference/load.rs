@@ -21,11 +21,15 @@ pub async fn load(db: &Client, history: &History) {
     let tenant = history.tenant;
     let host = format!("{tenant}.example");
     let sql = "insert into shop.tenants (id, name, primary_domain, currency, time_zone) values ($1, 'Reference', $2, $3, $4)";
-    db.execute(sql, &[&tenant, &host, &history.currency, &history.zone.name()]).await.unwrap();
+    db.execute(sql, &[&tenant, &host, &history.currency, &history.zone.name()])
+        .await
+        .unwrap();
     for product in &history.products {
         let sql = "insert into shop.products (id, tenant_id, name, brand, region, nominals, base_price, currency) \
                    values ($1, $2, $3, $4, 'Global', '[50]', 100, $5)";
-        db.execute(sql, &[&product.id, &tenant, &product.name, &product.brand, &history.currency]).await.unwrap();
+        db.execute(sql, &[&product.id, &tenant, &product.name, &product.brand, &history.currency])
+            .await
+            .unwrap();
     }
     load_orders(db, history).await;
     load_events(db, history).await;
@@ -42,16 +46,37 @@ pub async fn load(db: &Client, history: &History) {
     });
     let columns = "analytics.ad_spend (tenant_id, date, utm_source, utm_campaign, utm_content, spend, currency)";
     copy(db, columns, spend).await;
-    let leads = history.leads.iter().map(|lead| [is(tenant), is(&lead.email), is("Lead"), is("form"), lead.unsubscribed.and_then(time)]);
+    let leads = history.leads.iter().map(|lead| {
+        [
+            is(tenant),
+            is(&lead.email),
+            is("Lead"),
+            is("form"),
+            lead.unsubscribed.and_then(time),
+        ]
+    });
     copy(db, "crm.landing_leads (tenant_id, email, name, source, unsubscribed_at)", leads).await;
-    let samples = history.samples.iter().map(|sample| [is(tenant), is(sample.kind), is(sample.value), time(sample.at)]);
-    copy(db, "ops.system_health_metrics (tenant_id, metric_type, metric_value, recorded_at)", samples).await;
+    let samples = history
+        .samples
+        .iter()
+        .map(|sample| [is(tenant), is(sample.kind), is(sample.value), time(sample.at)]);
+    copy(
+        db,
+        "ops.system_health_metrics (tenant_id, metric_type, metric_value, recorded_at)",
+        samples,
+    )
+    .await;
 }
 
 /// The jobs Worker has ticked at these moments.
 pub async fn load_ticks(db: &Client, ticks: &[Moment]) {
     let rows = ticks.iter().map(|at| [is("uptime"), is(1), is(r#"{"source": "jobs"}"#), time(*at)]);
-    copy(db, "ops.system_health_metrics (metric_type, metric_value, details, recorded_at)", rows).await;
+    copy(
+        db,
+        "ops.system_health_metrics (metric_type, metric_value, details, recorded_at)",
+        rows,
+    )
+    .await;
 }
 
 async fn load_events(db: &Client, history: &History) {
@@ -166,7 +191,10 @@ async fn load_orders(db: &Client, history: &History) {
 }
 
 fn of_orders<'a, T: 'a>(history: &'a History, of: impl Fn(&'a Order) -> &'a Vec<T>) -> impl Iterator<Item = (&'a Order, &'a T)> {
-    history.orders.iter().flat_map(move |order| of(order).iter().map(move |part| (order, part)))
+    history
+        .orders
+        .iter()
+        .flat_map(move |order| of(order).iter().map(move |part| (order, part)))
 }
 
 async fn copy<const N: usize>(db: &Client, target: &str, rows: impl Iterator<Item = Fields<N>>) {

@@ -107,7 +107,9 @@ impl Table {
             };
             for ((column, expected_cell), cell) in self.columns.iter().zip(expected).zip(row) {
                 if !expected_cell.fits(cell.as_deref()) {
-                    return Some(format!("row {number}, {column}: {cell:?} instead of {expected_cell:?}\n  {row:?}\n  {expected:?}"));
+                    return Some(format!(
+                        "row {number}, {column}: {cell:?} instead of {expected_cell:?}\n  {row:?}\n  {expected:?}"
+                    ));
                 }
             }
         }

@@ -320,7 +320,7 @@ async fn an_order_that_waits_for_stock_remembers_what_went_back() {
     let _stack = among_others().await;
     let shop = Shop::v1(1).await;
     let order = shop.place(&shop.cart()).await;
-    shop.repeat_job("expire_orders", &shop.time("2 hours").await, 5).await;
+    shop.expire_reservations().await;
     assert_eq!(state(&shop, &order).await, "expired none");
     shop.place(&shop.cart()).await;
     assert_eq!(outcome(&press(&shop, &order, "pay?commission=0").await), "manual_review");

@@ -261,3 +261,33 @@ async fn an_order_while_the_last_code_is_being_released_is_refused_or_gets_it() 
     );
     till.close().await;
 }
+
+#[tokio::test]
+async fn news_of_a_mail_waits_for_the_order_with_nothing_in_its_hands() {
+    // Its row's foreign key would hold the mail, which a finish that has the order wants next: a deadlock.
+    let till = Till::with_codes(1).await;
+    let placed = till.place().await;
+    till.pay(&placed, "fulfilled").await;
+    let claim = json!({"now": till.world.now(), "limit": 20, "lease_s": 60});
+    let claimed = till.one.call(JOBS, "claim_outbox", &claim).await.unwrap();
+    let mail = claimed["rows"][0]["id"].as_str().unwrap().to_owned();
+    let news = json!({
+        "provider": "resend", "event_id": "e1", "fingerprint": "f1", "type": "delivered", "outbox_id": mail, "now": till.world.now(),
+    });
+
+    till.ground.admin.batch_execute("begin").await.unwrap();
+    let order = [&placed.id as &(dyn tokio_postgres::types::ToSql + Sync)];
+    let lock = "select from shop.orders where id = $1 for update";
+    till.ground.admin.query_one(lock, &order).await.unwrap();
+    let finish = async {
+        till.ground.until_blocked(till.two.backend).await;
+        let mails = "select from ops.outbox where aggregate_id = $1 and kind = 'mail.codes' for update";
+        let locked = till.ground.admin.query_one(mails, &order).await;
+        till.ground.admin.batch_execute("commit").await.unwrap();
+        locked
+    };
+    let (noted, locked) = tokio::join!(till.two.call(JOBS, "record_mail_event", &news), finish);
+    locked.unwrap();
+    assert_eq!(noted.unwrap()["outcome"], "recorded");
+    till.close().await;
+}

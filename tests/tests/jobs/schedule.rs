@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{due, faults, minute, press, requests, state, turn};
 
-const ALL: [&str; 12] = [
+const ALL: [&str; 13] = [
     "fulfil_waiting",
     "outbox",
     "poll_bills",
@@ -21,6 +21,7 @@ const ALL: [&str; 12] = [
     "reseal_codes",
     "purge",
     "refresh_daily_metrics",
+    "replay_events",
 ];
 
 /// Runs of each job that began at this time, with how they ended.
@@ -256,6 +257,49 @@ async fn a_job_that_fails_keeps_no_other_from_running_and_is_tried_again_soon() 
 }
 
 #[tokio::test]
+async fn a_job_that_fails_five_times_is_an_alert_until_it_succeeds() {
+    let _turn = turn().await;
+    let shop = Shop::new().await;
+    let open = async || {
+        let sql = "select coalesce(string_agg(severity || ' ' || occurrences || ' ' || message, '|'), '') from ops.system_notifications \
+                   where tenant_id = $1 and type = 'job_failing' and subject = 'job:low_stock' and not is_resolved";
+        shop.db.query_one(sql, &[&shop.tenant]).await.unwrap().get::<_, String>(0)
+    };
+    let run = async |after: &str, status: Option<&str>| {
+        let clock = minute(&shop, after).await;
+        due(&shop, &["low_stock"], &clock).await;
+        let claimed = claim(&shop, &clock, 38, 1).await;
+        assert_eq!(names(&claimed), ["low_stock"]);
+        if let Some(status) = status {
+            let p =
+                json!({"now": clock, "token": claimed[0]["token"], "status": status, "error": "database_unavailable", "duration_ms": 1});
+            assert_eq!(finish(&shop, p).await["outcome"], "finished");
+        }
+    };
+    for day in 1..5 {
+        run(&format!("{day} days"), Some("failed")).await;
+        assert_eq!(open().await, "", "{day} failures");
+    }
+    run("5 days", Some("failed")).await;
+    assert_eq!(
+        open().await,
+        "critical 1 The job low_stock has failed 5 times in a row: database_unavailable"
+    );
+    // A run that vanishes has failed too; it shows when the next one begins.
+    run("6 days", None).await;
+    run("7 days", None).await;
+    assert_eq!(
+        open().await,
+        "critical 2 The job low_stock has failed 6 times in a row: the lease ended before the run did"
+    );
+    run("8 days", Some("success")).await;
+    assert_eq!(
+        (open().await.as_str(), row(&shop, "low_stock", "failures").await.as_str()),
+        ("", "0")
+    );
+}
+
+#[tokio::test]
 async fn a_job_run_by_hand_runs_though_it_is_not_due_and_is_logged() {
     let _turn = turn().await;
     let shop = Shop::new().await;
@@ -271,6 +315,7 @@ async fn a_job_run_by_hand_runs_though_it_is_not_due_and_is_logged() {
         "pending_payments",
         "purge",
         "refresh_daily_metrics",
+        "replay_events",
     ] {
         let before = row(&shop, name, "(next_run_at, last_run_at, lock_token)").await;
         let report = shop.job(name, Some(&clock)).await.expect(200);

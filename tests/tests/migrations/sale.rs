@@ -162,6 +162,13 @@ pub async fn works(db: &Client) {
         caller.outcome("edge_events", "ingest_events", events, "ok").await["results"][0]["status"],
         "stored"
     );
+    let message =
+        |host: &str| json!({"host": host, "events": [{"event_id": Uuid::new_v4(), "event_type": "page_view", "session_id": "s"}]});
+    let queued = json!({"messages": [{"id": "m-1", "body": message(&host)}, {"id": "m-2", "body": message("nobody.test")}]});
+    caller.outcome("edge_events", "ingest_event_batches", queued, "ok").await;
+    let given_up = json!({"messages": [{"id": "m-3", "body": message(&host)}]});
+    caller.outcome("edge_events", "park_events", given_up, "ok").await;
+    assert_eq!(caller.call("edge_jobs", "replay_events", json!({})).await["replayed"], 1);
     let batch = json!({"rows": [code(1, product), code(2, product)]});
     assert_eq!(caller.outcome("authenticated", "import_codes", batch, "ok").await["imported"], 2);
     let listed = caller.outcome("edge_orders", "list_products", json!({"host": host}), "ok").await;

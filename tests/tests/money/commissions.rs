@@ -226,8 +226,8 @@ async fn a_surplus_earns_nothing_and_goes_back_first() {
 async fn an_order_that_waits_for_codes_has_earned_and_one_that_is_closed_gives_it_back() {
     let shop = Shop::v1(1).await;
     let order = referred(&shop, &partner(&shop, "10").await, 50).await;
+    shop.expire_reservations().await;
     let late = shop.time("2 hours").await;
-    shop.repeat_job("expire_orders", &late, 3).await;
     shop.place(&shop.cart()).await;
     let told = Told {
         at: Some(&late),

@@ -18,15 +18,31 @@ pub fn of_period(books: &Books, period: Period) -> Vec<Call> {
     let during = format!("'{tenant}', analytics.make_period('{tenant}', '{from}', '{to}', '2026-01-01 12:00+00')");
     let call = |function, from, expected| Call { function, from, expected };
     vec![
-        call("funnel_stats", format!("analytics.funnel_stats({during})"), reports::funnel_stats(books, period)),
-        call("channel_stats", format!("analytics.channel_stats({during})"), reports::channel_stats(books, period)),
+        call(
+            "funnel_stats",
+            format!("analytics.funnel_stats({during})"),
+            reports::funnel_stats(books, period),
+        ),
+        call(
+            "channel_stats",
+            format!("analytics.channel_stats({during})"),
+            reports::channel_stats(books, period),
+        ),
         call(
             "unit_economics",
             format!("analytics.unit_economics({during}, '2026-01-01 12:00+00')"),
             reports::unit_economics(books, period),
         ),
-        call("behavior_stats", format!("analytics.behavior_stats({during})"), reports::behavior_stats(books, period)),
-        call("top_products", format!("analytics.top_products({during}, 10)"), reports::top_products(books, period, 10)),
+        call(
+            "behavior_stats",
+            format!("analytics.behavior_stats({during})"),
+            reports::behavior_stats(books, period),
+        ),
+        call(
+            "top_products",
+            format!("analytics.top_products({during}, 10)"),
+            reports::top_products(books, period, 10),
+        ),
         call(
             "daily_metrics",
             format!(
@@ -60,16 +76,28 @@ pub fn of_now(books: &Books, ticks: &[Moment], now: Moment) -> Vec<Call> {
         let from = format!("analytics.ltv_by_cohort('{tenant}', {days}, '{at}')");
         call("ltv_by_cohort", from, reports::ltv_by_cohort(books, days, now));
     }
-    call("rfm_segments", format!("analytics.rfm_segments('{tenant}', '{at}')"), reports::rfm_segments(books, now));
+    call(
+        "rfm_segments",
+        format!("analytics.rfm_segments('{tenant}', '{at}')"),
+        reports::rfm_segments(books, now),
+    );
     for minutes in [31, 360, 1440, 10_080] {
         let from = format!("analytics.abandoned_checkouts('{tenant}', {minutes}, '{at}')");
         call("abandoned_checkouts", from, reports::abandoned_checkouts(books, minutes, now));
     }
     for (days, orders) in [(30, 2), (0, 1), (90, 3)] {
         let from = format!("analytics.winback_candidates('{tenant}', {days}, {orders}, '{at}')");
-        call("winback_candidates", from, reports::winback_candidates(books, days, orders as usize, now));
+        call(
+            "winback_candidates",
+            from,
+            reports::winback_candidates(books, days, orders as usize, now),
+        );
     }
-    call("system_health", format!("analytics.system_health('{tenant}', '{at}')"), reports::system_health(books, ticks, now));
+    call(
+        "system_health",
+        format!("analytics.system_health('{tenant}', '{at}')"),
+        reports::system_health(books, ticks, now),
+    );
     calls
 }
 

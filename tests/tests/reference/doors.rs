@@ -47,7 +47,11 @@ fn calls(books: &Books, ticks: &[Moment], now: Moment) -> Vec<Call> {
         call("api.get_unit_economics", &during, reports::unit_economics(books, period)),
         call("api.get_unit_economics", "", reports::unit_economics(books, by_default(30))),
         call("api.get_ltv_by_cohort", "", reports::ltv_by_cohort(books, 30, now)),
-        call("api.get_ltv_by_cohort", "cohort_period_days => 14", reports::ltv_by_cohort(books, 14, now)),
+        call(
+            "api.get_ltv_by_cohort",
+            "cohort_period_days => 14",
+            reports::ltv_by_cohort(books, 14, now),
+        ),
         call("api.detect_anomalies", "", reports::anomalies(books, now)),
         call("api.get_rfm_segments", "", reports::rfm_segments(books, now)),
         call("api.get_abandoned_checkouts", "", reports::abandoned_checkouts(books, 360, now)),
@@ -59,8 +63,16 @@ fn calls(books: &Books, ticks: &[Moment], now: Moment) -> Vec<Call> {
         call("api.get_daily_metrics", "", reports::daily_metrics(books, by_default(30), true)),
         call("api.get_data_quality", &during, reports::data_quality(books, period)),
         call("api.get_data_quality", "", reports::data_quality(books, by_default(30))),
-        call("api.ai_get_revenue_last_n_days", "days => 3660", as_column("ai_get_revenue_last_n_days", reports::revenue(books, 3660, now))),
-        call("api.ai_get_profit_last_n_days", "days => 3660", as_column("ai_get_profit_last_n_days", reports::profit(books, 3660, now))),
+        call(
+            "api.ai_get_revenue_last_n_days",
+            "days => 3660",
+            as_column("ai_get_revenue_last_n_days", reports::revenue(books, 3660, now)),
+        ),
+        call(
+            "api.ai_get_profit_last_n_days",
+            "days => 3660",
+            as_column("ai_get_profit_last_n_days", reports::profit(books, 3660, now)),
+        ),
         call("api.ai_get_top_products", "", reports::top_products(books, by_default(30), 10)),
     ]
 }

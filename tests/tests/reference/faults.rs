@@ -17,7 +17,9 @@ const FAULTS: [(&str, Fault, &[&str]); 9] = [
         "a session is a program's",
         |history| {
             let mut events = history.events.iter().rev();
-            let event = events.find(|event| event.kind == "page_view" && event.bot.is_none() && event.visit.is_some()).unwrap();
+            let event = events
+                .find(|event| event.kind == "page_view" && event.bot.is_none() && event.visit.is_some())
+                .unwrap();
             let session = event.session.clone();
             for event in history.events.iter_mut().filter(|event| event.session == session) {
                 event.bot = Some("Googlebot");
@@ -37,17 +39,32 @@ const FAULTS: [(&str, Fault, &[&str]); 9] = [
         "a payment brings a cent less",
         |history| {
             let currency = history.currency;
-            let payments = history.orders.iter_mut().filter(|order| order.paid.is_some()).flat_map(|order| &mut order.payments);
-            let mut clear = payments.filter(|payment| payment.received == Some(payment.amount) && payment.received_currency == Some(currency));
+            let payments = history
+                .orders
+                .iter_mut()
+                .filter(|order| order.paid.is_some())
+                .flat_map(|order| &mut order.payments);
+            let mut clear =
+                payments.filter(|payment| payment.received == Some(payment.amount) && payment.received_currency == Some(currency));
             let payment = clear.next().unwrap();
             payment.received = Some(payment.amount - Decimal::new(1, 2));
         },
-        &["channel_stats", "unit_economics", "ltv_by_cohort", "rfm_segments", "winback_candidates", "daily_metrics"],
+        &[
+            "channel_stats",
+            "unit_economics",
+            "ltv_by_cohort",
+            "rfm_segments",
+            "winback_candidates",
+            "daily_metrics",
+        ],
     ),
     (
         "an order costs a cent more",
         |history| {
-            let order = history.orders.iter_mut().find(|order| order.paid.is_some() && order.status == "paid" && order.cost.is_some());
+            let order = history
+                .orders
+                .iter_mut()
+                .find(|order| order.paid.is_some() && order.status == "paid" && order.cost.is_some());
             *order.unwrap().cost.as_mut().unwrap() += Decimal::new(1, 2);
         },
         &["daily_metrics"],

@@ -24,27 +24,27 @@ use lonieve_tests::reference::{Books, History, Size, fixed_end, generate, load};
 fn sizes() -> [Size; 3] {
     let now = chrono::Utc::now();
     [
-    Size {
-        seed: 2025,
-        zone: Europe::Berlin,
-        events: 200_000,
-        orders: 20_000,
-        ends: fixed_end(),
-    },
-    Size {
-        seed: 7,
-        zone: America::New_York,
-        events: 20_000,
-        orders: 2_000,
-        ends: fixed_end(),
-    },
-    Size {
-        seed: 90,
-        zone: America::Havana,
-        events: 6_000,
-        orders: 600,
-        ends: now - Duration::minutes(45),
-    },
+        Size {
+            seed: 2025,
+            zone: Europe::Berlin,
+            events: 200_000,
+            orders: 20_000,
+            ends: fixed_end(),
+        },
+        Size {
+            seed: 7,
+            zone: America::New_York,
+            events: 20_000,
+            orders: 2_000,
+            ends: fixed_end(),
+        },
+        Size {
+            seed: 90,
+            zone: America::Havana,
+            events: 6_000,
+            orders: 600,
+            ends: now - Duration::minutes(45),
+        },
     ]
 }
 
@@ -54,7 +54,11 @@ async fn every_function_answers_what_the_reference_computes() {
     let share: usize = std::env::var("SHARE").map_or(1, |s| s.parse().unwrap());
     let histories: Vec<History> = sizes()
         .into_iter()
-        .map(|s| Size { events: s.events / share, orders: s.orders / share, ..s })
+        .map(|s| Size {
+            events: s.events / share,
+            orders: s.orders / share,
+            ..s
+        })
         .map(generate)
         .collect();
     println!("generated in {:.1?}", begun.elapsed());

@@ -37,7 +37,11 @@ fn periods(books: &Books) -> Vec<Period> {
         Period::new(first, first + Months::new(3)),
     ];
     for day in days_with_another_length(books) {
-        periods.extend([Period::day(day), Period::day(day + Days::new(1)), Period::new(day - Days::new(3), day + Days::new(1))]);
+        periods.extend([
+            Period::day(day),
+            Period::day(day + Days::new(1)),
+            Period::new(day - Days::new(3), day + Days::new(1)),
+        ]);
     }
     let mut rng = StdRng::seed_from_u64(books.history.events.len() as u64);
     for _ in 0..6 {
@@ -51,7 +55,9 @@ fn periods(books: &Books) -> Vec<Period> {
 pub fn days_with_another_length(books: &Books) -> Vec<NaiveDate> {
     let zone = books.history.zone;
     let days = books.history.begins.iter_days().take(425);
-    let changed: Vec<NaiveDate> = days.filter(|day| (day_begins(zone, *day + Days::new(1)) - day_begins(zone, *day)).num_hours() != 24).collect();
+    let changed: Vec<NaiveDate> = days
+        .filter(|day| (day_begins(zone, *day + Days::new(1)) - day_begins(zone, *day)).num_hours() != 24)
+        .collect();
     assert!(changed.len() >= 2, "{changed:?}");
     changed
 }

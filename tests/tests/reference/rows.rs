@@ -28,13 +28,22 @@ fn the_large_shop_meets_every_rule() {
     events(&large, &books);
     orders(&large);
     let emails: HashSet<&str> = small.orders.iter().map(|order| order.email.as_str()).collect();
-    assert_many("customers of both shops", books.customers.keys().filter(|email| emails.contains(*email)).count(), 300);
+    assert_many(
+        "customers of both shops",
+        books.customers.keys().filter(|email| emails.contains(*email)).count(),
+        300,
+    );
     let insights: Vec<String> = large
         .begins
         .iter_days()
         .take(426)
         .step_by(4)
-        .map(|day| format!("{:?}", reports::anomalies(&books, day_begins(large.zone, day) + Duration::hours(1)).rows))
+        .map(|day| {
+            format!(
+                "{:?}",
+                reports::anomalies(&books, day_begins(large.zone, day) + Duration::hours(1)).rows
+            )
+        })
         .collect();
     for insight in ["conversion_drop", "revenue_spike", "revenue_drop", "best_channel"] {
         assert_many(insight, insights.iter().filter(|found| found.contains(insight)).count(), 5);
@@ -51,8 +60,15 @@ fn events(history: &History, books: &Books) {
     assert_many("events exactly at midnight", count(&|event| midnight(event.at)), 20);
     assert_many("events of the server", count(&|event| event.kind == "payment_success"), 5000);
     let mut times: HashMap<_, usize> = HashMap::new();
-    history.events.iter().for_each(|event| *times.entry((&event.session, event.at)).or_default() += 1);
-    assert_many("events of a session at one moment", times.values().filter(|count| **count > 1).count(), 500);
+    history
+        .events
+        .iter()
+        .for_each(|event| *times.entry((&event.session, event.at)).or_default() += 1);
+    assert_many(
+        "events of a session at one moment",
+        times.values().filter(|count| **count > 1).count(),
+        500,
+    );
     assert_many("visits", books.visits.len(), 20_000);
     let over_midnight = |visit: &&lonieve_tests::reference::Visit| day_of(history.zone, visit.last) > visit.day;
     assert_many("visits over midnight", books.visits.iter().filter(over_midnight).count(), 100);
@@ -64,14 +80,39 @@ fn events(history: &History, books: &Books) {
 fn orders(history: &History) {
     let midnight = |at| day_begins(history.zone, day_of(history.zone, at)) == at;
     let count = |test: &dyn Fn(&&lonieve_tests::reference::Order) -> bool| history.orders.iter().filter(test).count();
-    for status in ["pending", "paid", "manual_review", "failed", "expired", "partially_refunded", "refunded", "chargeback"] {
+    for status in [
+        "pending",
+        "paid",
+        "manual_review",
+        "failed",
+        "expired",
+        "partially_refunded",
+        "refunded",
+        "chargeback",
+    ] {
         assert_many(status, count(&|order| order.status == status), 10);
     }
     assert_many("orders without a session", count(&|order| order.session.is_none()), 500);
-    assert_many("orders paid exactly at midnight", count(&|order| order.paid.is_some_and(midnight)), 100);
-    assert_many("orders of which no cost is known", count(&|order| order.paid.is_some() && order.cost.is_none() && order.delivered.is_some()), 10);
-    assert_many("orders that ended before they were delivered", count(&|order| order.status == "refunded" && order.delivered.is_none()), 50);
-    assert_many("orders without a settled payment", count(&|order| order.paid.is_some() && order.payments.is_empty()), 50);
+    assert_many(
+        "orders paid exactly at midnight",
+        count(&|order| order.paid.is_some_and(midnight)),
+        100,
+    );
+    assert_many(
+        "orders of which no cost is known",
+        count(&|order| order.paid.is_some() && order.cost.is_none() && order.delivered.is_some()),
+        10,
+    );
+    assert_many(
+        "orders that ended before they were delivered",
+        count(&|order| order.status == "refunded" && order.delivered.is_none()),
+        50,
+    );
+    assert_many(
+        "orders without a settled payment",
+        count(&|order| order.paid.is_some() && order.payments.is_empty()),
+        50,
+    );
     let unreadable = |payment: &lonieve_tests::reference::Payment| payment.status == "paid" && payment.received.is_none();
     assert_many("unreadable payments", count(&|order| order.payments.iter().any(unreadable)), 20);
     assert_many("orders with several refunds", count(&|order| order.refunds.len() > 1), 50);

@@ -52,8 +52,17 @@ impl Report {
     pub fn print(&self) {
         println!("{:<32} {:>6} {:>8} {:>9} {:>6}", "function", "calls", "rows", "ms", "differ");
         for (function, outcome) in &self.functions {
-            let Outcome { calls, rows, took, differences } = outcome;
-            println!("{function:<32} {calls:>6} {rows:>8} {:>9} {:>6}", took.as_millis(), differences.len());
+            let Outcome {
+                calls,
+                rows,
+                took,
+                differences,
+            } = outcome;
+            println!(
+                "{function:<32} {calls:>6} {rows:>8} {:>9} {:>6}",
+                took.as_millis(),
+                differences.len()
+            );
         }
     }
 

@@ -19,14 +19,27 @@ impl Maker {
 
     fn ad_spend(&mut self) {
         for day in self.history.begins.iter_days().take(426) {
-            let bought = [CHANNELS[1], CHANNELS[2], CHANNELS[3], CHANNELS[4], CHANNELS[7], CHANNELS[0], IN_VAIN];
+            let bought = [
+                CHANNELS[1],
+                CHANNELS[2],
+                CHANNELS[3],
+                CHANNELS[4],
+                CHANNELS[7],
+                CHANNELS[0],
+                IN_VAIN,
+            ];
             for (index, channel) in bought.into_iter().enumerate() {
                 for creative in [None, Some("video")] {
                     let share = if index < 4 { 0.5 } else { 0.05 };
                     if self.rng.random_bool(share) {
                         let most = self.size.orders as i64 / 12;
                         let amount = Decimal::new(self.rng.random_range(0..=most * 100), 2);
-                        self.history.spend.push(Spend { day, channel, creative, amount });
+                        self.history.spend.push(Spend {
+                            day,
+                            channel,
+                            creative,
+                            amount,
+                        });
                     }
                 }
             }
@@ -46,14 +59,21 @@ impl Maker {
             };
             self.history.leads.push(Lead { email, unsubscribed });
         }
-        self.history.leads.push(Lead { email: "nobody@example.com".to_owned(), unsubscribed: Some(self.size.ends) });
+        self.history.leads.push(Lead {
+            email: "nobody@example.com".to_owned(),
+            unsubscribed: Some(self.size.ends),
+        });
     }
 
     /// Two days of measurements up to the end; the mails' stop three hours before it.
     fn samples(&mut self) {
         for _ in 0..300 {
             let at = self.size.ends - Duration::milliseconds(self.rng.random_range(0..172_800_000));
-            self.history.samples.push(Sample { kind: "webhook_latency", value: Decimal::from(self.rng.random_range(50..2500)), at });
+            self.history.samples.push(Sample {
+                kind: "webhook_latency",
+                value: Decimal::from(self.rng.random_range(50..2500)),
+                at,
+            });
             self.history.samples.push(Sample {
                 kind: "email_send_time",
                 value: Decimal::from(self.rng.random_range(900..9000)),

@@ -122,7 +122,12 @@ impl Maker {
         let people = (self.size.orders / 3).max(8);
         let among = if self.rng.random_bool(0.5) { people / 4 } else { people };
         let number = self.rng.random_range(0..among);
-        format!("{}{}@{}example.com", NAMES[number % NAMES.len()], number / 5, if number % 7 == 0 { "mail." } else { "" })
+        format!(
+            "{}{}@{}example.com",
+            NAMES[number % NAMES.len()],
+            number / 5,
+            if number % 7 == 0 { "mail." } else { "" }
+        )
     }
 
     fn paid_at(&mut self, created: Moment) -> Option<Moment> {
@@ -138,7 +143,12 @@ impl Maker {
 
     fn end(&mut self, paid: Option<Moment>, delivers: Option<Moment>) -> End {
         let Some(paid) = paid else {
-            return self.pick(&[("pending", "reserved", None), ("failed", "none", None), ("failed", "reserved", None), ("expired", "none", None)]);
+            return self.pick(&[
+                ("pending", "reserved", None),
+                ("failed", "none", None),
+                ("failed", "reserved", None),
+                ("expired", "none", None),
+            ]);
         };
         if delivers > Some(self.history.ends) {
             return ("manual_review", "waiting", Some("no_codes_available"));
@@ -159,7 +169,11 @@ impl Maker {
     }
 
     fn items(&mut self, created: Moment) -> Vec<Item> {
-        let count = if self.rng.random_bool(0.2) { self.rng.random_range(2..4) } else { 1 };
+        let count = if self.rng.random_bool(0.2) {
+            self.rng.random_range(2..4)
+        } else {
+            1
+        };
         // One product is renamed shortly before the end, one order in a hundred has lost its brands.
         let is_branded = !self.rng.random_bool(0.01);
         (0..count)
@@ -174,7 +188,11 @@ impl Maker {
                     name: if renamed { format!("{} (new)", product.name) } else { product.name },
                     brand: is_branded.then_some(product.brand),
                     price: Decimal::new(self.rng.random_range(500..9999), 2),
-                    quantity: if self.rng.random_bool(0.8) { 1 } else { self.rng.random_range(2..5) },
+                    quantity: if self.rng.random_bool(0.8) {
+                        1
+                    } else {
+                        self.rng.random_range(2..5)
+                    },
                 }
             })
             .collect()
@@ -206,7 +224,12 @@ impl Maker {
         match self.rng.random_range(0..1000) {
             // Brought in from elsewhere: nothing settled.
             0..=19 => {}
-            20..=29 => payments.push(payment(id, settled, Some(total), Some(if currency == "EUR" { "USD" } else { "EUR" }))),
+            20..=29 => payments.push(payment(
+                id,
+                settled,
+                Some(total),
+                Some(if currency == "EUR" { "USD" } else { "EUR" }),
+            )),
             30..=34 => payments.push(payment(id, settled, None, Some(currency))),
             35..=59 => payments.push(payment(id, settled, Some((total * Decimal::new(7, 1)).round_dp(2)), Some(currency))),
             60..=84 => payments.push(payment(id, settled, Some(total + Decimal::ONE), Some(currency))),
@@ -227,12 +250,25 @@ impl Maker {
 
     fn fees(&mut self, payments: &[Payment]) -> Vec<Fee> {
         let mut fees = Vec::new();
-        for payment in payments.iter().filter(|payment| matches!(payment.status, "paid" | "refunded" | "chargeback")) {
+        for payment in payments
+            .iter()
+            .filter(|payment| matches!(payment.status, "paid" | "refunded" | "chargeback"))
+        {
             let amount = (payment.amount * Decimal::new(29, 3) + Decimal::new(30, 2)).round_dp(2);
             let currency = if self.rng.random_bool(0.01) { "GBP" } else { self.history.currency };
-            let fee = Fee { id: self.id(), amount, currency, reverses: None };
+            let fee = Fee {
+                id: self.id(),
+                amount,
+                currency,
+                reverses: None,
+            };
             if payment.status == "refunded" && self.rng.random_bool(0.4) {
-                fees.push(Fee { id: self.id(), amount: -(amount / Decimal::TWO).round_dp(2), currency, reverses: Some(fee.id) });
+                fees.push(Fee {
+                    id: self.id(),
+                    amount: -(amount / Decimal::TWO).round_dp(2),
+                    currency,
+                    reverses: Some(fee.id),
+                });
             }
             fees.insert(0, fee);
         }
@@ -252,9 +288,17 @@ impl Maker {
         let refund = |maker: &mut Self, share: i64| {
             let requested = paid + Duration::milliseconds(maker.rng.random_range(60_000..3_000_000_000));
             let midnight = day_begins(maker.size.zone, day_of(maker.size.zone, requested) + Days::new(1));
-            let done = if maker.rng.random_bool(0.05) { midnight } else { requested + Duration::minutes(1) };
+            let done = if maker.rng.random_bool(0.05) {
+                midnight
+            } else {
+                requested + Duration::minutes(1)
+            };
             let is_done = share > 0 && done <= maker.history.ends;
-            let status = if is_done { "completed" } else { maker.pick(&["pending", "approved", "rejected"]) };
+            let status = if is_done {
+                "completed"
+            } else {
+                maker.pick(&["pending", "approved", "rejected"])
+            };
             Refund {
                 kind,
                 status,

@@ -130,7 +130,8 @@ impl Maker {
 
     /// Stores one event of the visitor, unless it lies after the end of the history.
     pub fn event(&mut self, visitor: &Visitor, kind: Word) {
-        let data = (kind == "checkout_start").then(|| json!({"cart": self.rng.random_range(1..1000), "note": "with, \"quotes\"\tand\\more"}));
+        let data =
+            (kind == "checkout_start").then(|| json!({"cart": self.rng.random_range(1..1000), "note": "with, \"quotes\"\tand\\more"}));
         // A link with a source is seen on one page; later events have it from the session, or do not.
         let channel = if self.rng.random_bool(0.15) { CHANNELS[0] } else { visitor.channel };
         let event = Event {

@@ -47,7 +47,9 @@ pub fn anomalies(books: &Books, now: Moment) -> Table {
         .filter_map(|(channel, takings)| takings.profit().map(|profit| (channel, profit, takings.revenue)))
         .collect();
     let all: Decimal = known.iter().map(|(_, profit, _)| *profit).sum();
-    let best = known.iter().min_by_key(|(channel, profit, revenue)| (Reverse((*profit, *revenue)), *channel));
+    let best = known
+        .iter()
+        .min_by_key(|(channel, profit, revenue)| (Reverse((*profit, *revenue)), *channel));
     if let Some((_, profit, _)) = best.filter(|(_, profit, _)| *profit > Decimal::ZERO) {
         rows.push(row("best_channel", "info", Some(*profit), Some(all), percent(*profit, all)));
     }
@@ -65,7 +67,9 @@ pub fn anomalies(books: &Books, now: Moment) -> Table {
 }
 
 fn change(metric: Option<Decimal>, baseline: Option<Decimal>) -> Option<Decimal> {
-    metric.zip(baseline).and_then(|(metric, baseline)| percent(metric - baseline, baseline))
+    metric
+        .zip(baseline)
+        .and_then(|(metric, baseline)| percent(metric - baseline, baseline))
 }
 
 fn row(insight: &str, severity: &str, metric: Option<Decimal>, baseline: Option<Decimal>, change: Option<Decimal>) -> Vec<Cell> {

@@ -35,7 +35,11 @@ fn figures(books: &Books, period: Period) -> [(&'static str, Option<Decimal>); 1
     let new_customers = customers.iter().filter(is_new).count();
     let true_profit = takings.profit().map(|gross| gross - fees - refunds - spend);
     let ltv = ratio(takings.revenue, Decimal::from(customers.len())).map(cents);
-    let cac = if spend.is_zero() { None } else { ratio(spend, Decimal::from(new_customers)).map(cents) };
+    let cac = if spend.is_zero() {
+        None
+    } else {
+        ratio(spend, Decimal::from(new_customers)).map(cents)
+    };
     [
         ("Total Orders", Some(Decimal::from(takings.orders))),
         ("Revenue", Some(takings.revenue)),

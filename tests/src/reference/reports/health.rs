@@ -24,7 +24,12 @@ pub fn system_health(books: &Books, ticks: &[Moment], now: Moment) -> Table {
         Some(percent) if percent >= Decimal::from(99) => "warning",
         Some(_) => "critical",
     };
-    rows.push(vec![Cell::text("uptime_percent"), Cell::cents(uptime), Cell::cents(uptime), Cell::text(uptime_status)]);
+    rows.push(vec![
+        Cell::text("uptime_percent"),
+        Cell::cents(uptime),
+        Cell::cents(uptime),
+        Cell::text(uptime_status),
+    ]);
     Table::new(&["metric_name", "current_value", "avg_24h", "status"], rows)
 }
 
@@ -32,7 +37,11 @@ fn uptime(ticks: &[Moment], now: Moment) -> Option<Decimal> {
     let minute_of = |moment: Moment| moment.timestamp().div_euclid(60);
     let running = minute_of(now);
     let first = minute_of(*ticks.iter().min()?).max(running - 1440);
-    let up: BTreeSet<i64> = ticks.iter().map(|tick| minute_of(*tick)).filter(|minute| (first..running).contains(minute)).collect();
+    let up: BTreeSet<i64> = ticks
+        .iter()
+        .map(|tick| minute_of(*tick))
+        .filter(|minute| (first..running).contains(minute))
+        .collect();
     percent(Decimal::from(up.len()), Decimal::from(running - first))
 }
 
@@ -40,7 +49,10 @@ fn durations(books: &Books, kind: &str, name: &str, limits: (i64, i64), now: Mom
     let mean = |hours: i64| {
         let since = now - Duration::hours(hours);
         let samples = books.history.samples.iter().filter(|sample| sample.kind == kind);
-        let values: Vec<Decimal> = samples.filter(|sample| sample.at >= since && sample.at <= now).map(|sample| sample.value).collect();
+        let values: Vec<Decimal> = samples
+            .filter(|sample| sample.at >= since && sample.at <= now)
+            .map(|sample| sample.value)
+            .collect();
         ratio(values.iter().sum(), Decimal::from(values.len()))
     };
     let current = mean(1);

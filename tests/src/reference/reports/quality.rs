@@ -21,7 +21,11 @@ pub fn data_quality(books: &Books, period: Period) -> Table {
     let without_session = created.iter().filter(|order| order.session.is_none()).count();
     let without_utm = created.iter().filter(|order| order.channel.0.is_none()).count();
 
-    let events: Vec<&Event> = history.events.iter().filter(|event| event.bot.is_none() && span.has(event.at)).collect();
+    let events: Vec<&Event> = history
+        .events
+        .iter()
+        .filter(|event| event.bot.is_none() && span.has(event.at))
+        .collect();
     let known: HashSet<Uuid> = history.orders.iter().map(|order| order.id).collect();
     let named: Vec<Option<Uuid>> = events.iter().filter_map(|event| names_order(event)).collect();
     let orphaned = named.iter().filter(|id| id.is_none_or(|id| !known.contains(&id))).count();
