@@ -1,6 +1,6 @@
 //! The words of `docs/analytics.md`: person, visit, revenue, cost, customer, channel.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
@@ -31,7 +31,15 @@ pub struct Visit {
 pub struct Customer<'a> {
     pub email: &'a str,
     pub orders: Vec<&'a Order>,
+    /// The day of each of them.
+    pub days: Vec<NaiveDate>,
     pub value: Decimal,
+}
+
+impl Customer<'_> {
+    pub fn days_since_last(&self, today: NaiveDate) -> i64 {
+        self.days.last().map_or(0, |day| (today - *day).num_days())
+    }
 }
 
 /// A history, grouped.
@@ -42,6 +50,7 @@ pub struct Books<'a> {
     pub sessions: HashMap<&'a str, Vec<&'a Event>>,
     pub orders_of_session: HashMap<&'a str, Vec<&'a Order>>,
     pub customers: BTreeMap<&'a str, Customer<'a>>,
+    unsubscribed: HashSet<&'a str>,
 }
 
 impl<'a> Books<'a> {
@@ -66,6 +75,7 @@ impl<'a> Books<'a> {
                 let customer = customers.entry(&order.email).or_insert_with(|| Customer {
                     email: &order.email,
                     orders: Vec::new(),
+                    days: Vec::new(),
                     value: Decimal::ZERO,
                 });
                 customer.value += revenue(history, order) - refunded(order);
@@ -74,13 +84,16 @@ impl<'a> Books<'a> {
         }
         for customer in customers.values_mut() {
             customer.orders.sort_by_key(|order| (order.paid, order.id));
+            customer.days = customer.orders.iter().filter_map(|order| order.paid).map(|paid| day_of(history.zone, paid)).collect();
         }
+        let leads = history.leads.iter().filter(|lead| lead.unsubscribed.is_some());
         Self {
             history,
             visits: groups.values().map(|events| visit(history, events)).collect(),
             sessions,
             orders_of_session,
             customers,
+            unsubscribed: leads.map(|lead| lead.email.as_str()).collect(),
         }
     }
 
@@ -116,8 +129,7 @@ impl<'a> Books<'a> {
     }
 
     pub fn has_unsubscribed(&self, email: &str) -> bool {
-        let mut leads = self.history.leads.iter();
-        leads.any(|lead| lead.email == email && lead.unsubscribed.is_some())
+        self.unsubscribed.contains(email)
     }
 }
 
