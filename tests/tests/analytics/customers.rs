@@ -60,19 +60,23 @@ async fn ld_71_the_door_answers_and_every_segment_has_its_advice() {
 #[tokio::test]
 async fn ld_88_guest_and_signed_in_purchases_of_one_address_are_one_customer() {
     let shop = Shop::new("UTC").await;
-    for (user, paid_at) in [(None, "2026-05-05 10:00Z"), (Some(Uuid::new_v4()), "2026-06-05 10:00Z")] {
+    for (user, total, paid_at) in [
+        (None, "100.00", "2026-05-05 10:00Z"),
+        (Some(Uuid::new_v4()), "60.00", "2026-06-05 10:00Z"),
+    ] {
         shop.sale(Sale {
             user,
+            total,
             paid_at: Some(paid_at),
             ..SALE
         })
         .await;
     }
-    // By address and user, joined by address: four orders worth 400 in two cohorts.
+    // By address and user, joined by address: four orders worth 320 in two cohorts.
     let columns = "cohort_month, customers_count, total_ltv, avg_orders_per_customer";
     assert_eq!(
         shop.sql(&format!("analytics.ltv_by_cohort($1, 30, '{NOW}')"), columns).await,
-        ["2026-05 | 1 | 200.00 | 2.00"]
+        ["2026-05 | 1 | 160.00 | 2.00"]
     );
 }
 

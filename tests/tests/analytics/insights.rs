@@ -79,7 +79,7 @@ async fn exactly_at_a_threshold_nothing_is_unusual() {
 #[tokio::test]
 async fn ld_90_days_are_compared_and_not_their_best_channels() {
     let shop = Shop::new("UTC").await;
-    // The day before: ten channels of 100.00. D: one of 200.00. By the best rows that is a spike of 100 percent.
+    // The day before: ten channels of 100.00. D: one of 200.00, in two orders. By the best rows that is a spike of 100 percent.
     for n in 0..10 {
         let source = format!("s{n}");
         let sale = Sale {
@@ -90,7 +90,7 @@ async fn ld_90_days_are_compared_and_not_their_best_channels() {
         };
         shop.sale(sale).await;
     }
-    sold(&shop, "2026-11-09", 1, "200.00").await;
+    sold(&shop, "2026-11-09", 2, "100.00").await;
     assert_eq!(insights(&shop).await, ["revenue_drop | warning | 200.00 | 1000.00 | -80.00"]);
 }
 

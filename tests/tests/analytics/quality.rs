@@ -89,6 +89,14 @@ async fn uptime_is_the_share_of_whole_minutes_with_a_heartbeat() {
             "uptime_percent | 75.00 | 75.00 | critical"
         ]
     );
+    // A beat of the minute that is not over is no whole minute's.
+    assert_eq!(
+        health(&shop, "2026-11-10 11:03:45Z").await[2..],
+        [
+            "jobs_heartbeat_age_s | 15.00 | - | healthy",
+            "uptime_percent | 66.67 | 66.67 | critical"
+        ]
+    );
     for (now, status) in [
         ("2026-11-10 11:05:29Z", "119.00 | - | healthy"),
         ("2026-11-10 11:05:30Z", "120.00 | - | warning"),
