@@ -57,6 +57,11 @@ impl Ground {
         }
     }
 
+    /// The superuser's address of the database.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Another connection.
     pub async fn line(&self) -> Line {
         let (db, mut connection) = tokio_postgres::connect(&self.url, NoTls).await.unwrap();

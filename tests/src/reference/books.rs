@@ -1,13 +1,13 @@
 //! The words of `docs/analytics.md`: person, visit, revenue, cost, customer, channel.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::calendar::{Period, day_of};
-use super::model::{Channel, Event, History, Moment, Order, Word};
+use super::model::{Channel, Event, History, Moment, Order, Payment, Word};
 
 const SERVER_TYPES: [Word; 3] = ["payment_redirect", "payment_success", "code_sent"];
 
@@ -31,7 +31,15 @@ pub struct Visit {
 pub struct Customer<'a> {
     pub email: &'a str,
     pub orders: Vec<&'a Order>,
+    /// The day of each of them.
+    pub days: Vec<NaiveDate>,
     pub value: Decimal,
+}
+
+impl Customer<'_> {
+    pub fn days_since_last(&self, today: NaiveDate) -> i64 {
+        self.days.last().map_or(0, |day| (today - *day).num_days())
+    }
 }
 
 /// A history, grouped.
@@ -42,6 +50,7 @@ pub struct Books<'a> {
     pub sessions: HashMap<&'a str, Vec<&'a Event>>,
     pub orders_of_session: HashMap<&'a str, Vec<&'a Order>>,
     pub customers: BTreeMap<&'a str, Customer<'a>>,
+    unsubscribed: HashSet<&'a str>,
 }
 
 impl<'a> Books<'a> {
@@ -66,6 +75,7 @@ impl<'a> Books<'a> {
                 let customer = customers.entry(&order.email).or_insert_with(|| Customer {
                     email: &order.email,
                     orders: Vec::new(),
+                    days: Vec::new(),
                     value: Decimal::ZERO,
                 });
                 customer.value += revenue(history, order) - refunded(order);
@@ -74,13 +84,16 @@ impl<'a> Books<'a> {
         }
         for customer in customers.values_mut() {
             customer.orders.sort_by_key(|order| (order.paid, order.id));
+            customer.days = customer.orders.iter().filter_map(|order| order.paid).map(|paid| day_of(history.zone, paid)).collect();
         }
+        let leads = history.leads.iter().filter(|lead| lead.unsubscribed.is_some());
         Self {
             history,
             visits: groups.values().map(|events| visit(history, events)).collect(),
             sessions,
             orders_of_session,
             customers,
+            unsubscribed: leads.map(|lead| lead.email.as_str()).collect(),
         }
     }
 
@@ -116,8 +129,7 @@ impl<'a> Books<'a> {
     }
 
     pub fn has_unsubscribed(&self, email: &str) -> bool {
-        let mut leads = self.history.leads.iter();
-        leads.any(|lead| lead.email == email && lead.unsubscribed.is_some())
+        self.unsubscribed.contains(email)
     }
 }
 
@@ -149,28 +161,32 @@ fn visit(history: &History, events: &[&Event]) -> Visit {
 }
 
 /// Payments whose money came in, whatever became of it later.
-fn settled(order: &Order) -> impl Iterator<Item = &super::model::Payment> {
+fn settled(order: &Order) -> impl Iterator<Item = &Payment> {
     order
         .payments
         .iter()
         .filter(|payment| !matches!(payment.status, "pending" | "failed" | "expired"))
 }
 
+/// What a payment brought in the shop's currency, at most what was asked. None where it cannot be read.
+fn brought(history: &History, payment: &Payment) -> Option<Decimal> {
+    match payment.received_currency {
+        None => Some(payment.amount),
+        Some(currency) if currency == history.currency => payment.received.map(|received| received.min(payment.amount)),
+        Some(_) => None,
+    }
+}
+
 /// Can all the money of the order be added up?
 pub fn is_clear(history: &History, order: &Order) -> bool {
-    settled(order).all(|payment| payment.received.is_some() && payment.received_currency == Some(history.currency))
+    settled(order).all(|payment| brought(history, payment).is_some())
 }
 
 fn revenue(history: &History, order: &Order) -> Decimal {
     if settled(order).next().is_none() {
         return order.total;
     }
-    if !is_clear(history, order) {
-        return Decimal::ZERO;
-    }
-    settled(order)
-        .filter_map(|payment| payment.received.map(|received| received.min(payment.amount)))
-        .sum()
+    settled(order).filter_map(|payment| brought(history, payment)).sum()
 }
 
 /// None where it is not known.

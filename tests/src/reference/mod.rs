@@ -5,8 +5,6 @@
 //! 2. [`Books`] groups it: visits, sessions, customers. [`reports`] computes a [`Table`] for each function of the page.
 //! 3. [`Table::difference`] compares it with what the server answers, row by row and to the last digit.
 //!
-//! Where the page leaves something open, the reference takes one reading and says so with "Reading:".
-//!
 //! In scope: every number. Out of scope: the words of titles, advice and descriptions, of which only a presence is asked; who may call.
 
 mod books;

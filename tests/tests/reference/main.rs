@@ -66,7 +66,6 @@ async fn every_function_answers_what_the_reference_computes() {
     let begun = Instant::now();
     for history in &histories {
         load::load(&ground.admin, history).await;
-        println!("  {:.1?} {}", begun.elapsed(), history.zone);
     }
     let ticks = clocks::ticks();
     load::load_ticks(&ground.admin, &ticks).await;

@@ -8,10 +8,10 @@ use rand::{Rng, SeedableRng};
 use crate::calls::{self, Call};
 
 pub fn calls(books: &Books) -> Vec<Call> {
-    periods(books)
-        .into_iter()
-        .flat_map(|period| calls::of_period(books, period))
-        .collect()
+    let periods = periods(books);
+    let mut calls: Vec<Call> = periods.iter().flat_map(|period| calls::of_period(books, *period)).collect();
+    calls.extend(periods.iter().step_by(9).map(|period| calls::data_quality(books, *period)));
+    calls
 }
 
 fn periods(books: &Books) -> Vec<Period> {

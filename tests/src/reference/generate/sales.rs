@@ -233,6 +233,16 @@ impl Maker {
             30..=34 => payments.push(payment(id, settled, None, Some(currency))),
             35..=59 => payments.push(payment(id, settled, Some((total * Decimal::new(7, 1)).round_dp(2)), Some(currency))),
             60..=84 => payments.push(payment(id, settled, Some(total + Decimal::ONE), Some(currency))),
+            // Not written by a settle; two of which one cannot be read; two that both count.
+            85..=89 => payments.push(payment(id, settled, None, None)),
+            90..=91 => {
+                payments.push(payment(id, settled, Some(total), Some(currency)));
+                payments.push(payment(self.id(), settled, None, Some(currency)));
+            }
+            92..=93 => {
+                payments.push(payment(id, settled, Some(total), Some(currency)));
+                payments.push(payment(self.id(), settled, Some(Decimal::TEN), Some(currency)));
+            }
             _ => payments.push(payment(id, settled, Some(total), Some(currency))),
         }
         payments

@@ -13,9 +13,8 @@ use crate::reference::{Books, Cell, Moment, Table};
 pub fn ltv_by_cohort(books: &Books, days: u64, now: Moment) -> Table {
     let mut cohorts: BTreeMap<NaiveDate, Vec<(NaiveDate, &Customer)>> = BTreeMap::new();
     for customer in books.customers.values() {
-        if let Some(first) = books.paid_day(customer.orders[0]) {
-            cohorts.entry(month_of(first)).or_default().push((first, customer));
-        }
+        let first = customer.days[0];
+        cohorts.entry(month_of(first)).or_default().push((first, customer));
     }
     let rows = cohorts.iter().rev().map(|(month, people)| {
         let count = Decimal::from(people.len());
@@ -28,8 +27,7 @@ pub fn ltv_by_cohort(books: &Books, days: u64, now: Moment) -> Table {
             .map(|k| {
                 let came_back = |(first, customer): &&(NaiveDate, &Customer)| {
                     let (from, to) = (*first + Days::new(k * days), *first + Days::new((k + 1) * days));
-                    let mut paid = customer.orders.iter().filter_map(|order| books.paid_day(order));
-                    paid.any(|day| from <= day && day < to)
+                    customer.days.iter().any(|day| from <= *day && *day < to)
                 };
                 let came = people.iter().filter(came_back).count();
                 percent(Decimal::from(came), count).map(crate::reference::table::cents)

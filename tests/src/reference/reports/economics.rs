@@ -8,7 +8,7 @@ use crate::reference::books::{Takings, is_clear};
 use crate::reference::table::{cents, percent, ratio};
 use crate::reference::{Books, Cell, Order, Period, Table};
 
-/// The figures of a period, to two decimals. Reading: the last one is the ratio of the two before it as they are shown.
+/// The figures of a period as they are shown.
 fn figures(books: &Books, period: Period) -> [(&'static str, Option<Decimal>); 12] {
     let history = books.history;
     let orders: Vec<&Order> = books.paid_in(period).collect();
@@ -56,8 +56,6 @@ fn figures(books: &Books, period: Period) -> [(&'static str, Option<Decimal>); 1
     ]
 }
 
-/// Reading: a change is of figures as they are shown, and against the amount of the former one, so that a loss that becomes smaller is
-/// a rise.
 pub fn unit_economics(books: &Books, period: Period) -> Table {
     let former = figures(books, period.before());
     let rows = figures(books, period).into_iter().zip(former).map(|((name, now), (_, before))| {

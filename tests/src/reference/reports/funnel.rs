@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 
 use crate::reference::table::percent;
-use crate::reference::{Books, Cell, Moment, Period, Table};
+use crate::reference::{Books, Cell, Event, Moment, Period, Table};
 
 const STEPS: [(&str, &str); 4] = [
     ("Page View", "page_view"),
@@ -15,7 +15,8 @@ const STEPS: [(&str, &str); 4] = [
 pub fn funnel_stats(books: &Books, period: Period) -> Table {
     let span = period.moments(books.history.zone);
     let mut reached = [0; 5];
-    for (session, events) in &books.sessions {
+    let overlaps = |events: &&Vec<&Event>| events[0].at < span.ends && events[events.len() - 1].at >= span.begins;
+    for (session, events) in books.sessions.iter().filter(|(_, events)| overlaps(events)) {
         let mut since = Some(span.begins);
         for (index, (_, kind)) in STEPS.iter().enumerate() {
             since = since.and_then(|since| {

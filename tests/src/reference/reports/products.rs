@@ -33,9 +33,7 @@ struct Sold<'a> {
     revenue: Decimal,
 }
 
-/// Under the name a product was last ordered with, of what was paid in the period.
-///
-/// Reading: an order that brought another amount than its total spreads it over its rows by their price. Ties: units, then name.
+/// Of what was paid in the period. An order that brought another amount than its total spreads it over its items by their price.
 pub fn top_products(books: &Books, period: Period, limit: usize) -> Table {
     let mut products: HashMap<Uuid, Sold> = HashMap::new();
     for order in books.paid_in(period) {

@@ -17,10 +17,9 @@ pub fn rfm_segments(books: &Books, now: Moment) -> Table {
     let today = books.today(now);
     let mut people: Vec<Scored> = Vec::new();
     for customer in books.customers.values() {
-        let last = customer.orders.iter().filter_map(|order| books.paid_day(order)).max();
         people.push(Scored {
             email: customer.email,
-            recency: last.map_or(0, |day| (today - day).num_days()),
+            recency: customer.days_since_last(today),
             frequency: customer.orders.len(),
             monetary: customer.value,
         });

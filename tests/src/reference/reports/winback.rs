@@ -13,8 +13,7 @@ pub fn winback_candidates(books: &Books, days_since_last: i64, min_orders: usize
     let today = books.today(now);
     let mut found: Vec<(&Customer, i64)> = Vec::new();
     for customer in books.customers.values() {
-        let last = customer.orders.iter().filter_map(|order| books.paid_day(order)).max();
-        let days = last.map_or(0, |day| (today - day).num_days());
+        let days = customer.days_since_last(today);
         if customer.orders.len() >= min_orders && days > days_since_last && !books.has_unsubscribed(customer.email) {
             found.push((customer, days));
         }
