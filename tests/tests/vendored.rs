@@ -1,5 +1,4 @@
 //! What the pages take from others is what the lock file names, byte for byte.
-#![expect(clippy::unwrap_used, reason = "a test: a failed step is a failed test")]
 
 use std::fs;
 

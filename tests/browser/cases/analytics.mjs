@@ -94,8 +94,8 @@ export const analytics = {
       if (channel.mer === null) assert.deepEqual(cells.slice(6, 8), ['–', '–'], 'a channel without spend has no ROI and no MER');
     }
     // A period of one's own, and the browser's way back.
-    await page.getByLabel('From').fill(day(1));
-    await page.getByLabel('To').fill(day(0));
+    await page.getByLabel('From', { exact: true }).fill(day(1));
+    await page.getByLabel('To', { exact: true }).fill(day(0));
     await page.getByRole('button', { name: 'Show', exact: true }).click();
     await page.waitForURL(`**#analytics/channels/${day(1)}/${day(0)}`);
     await loaded(page);

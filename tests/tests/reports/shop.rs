@@ -35,7 +35,7 @@ async fn fill(shop: &Shop) {
     // Every fifth order came without a visit, every seventh names no session; costs are unknown for the newest two of one channel.
     run("insert into shop.orders (tenant_id, email, total_amount, total_cost, status, fulfilment, review_reason, paid_at, delivered_at, created_at, expires_at, \
            utm_source, utm_campaign, session_id) \
-         select $1, 'c' || (i * i) % 23 || '@example.com', 10 + (i * 37) % 90 + (i % 100) * 0.01, case when i not in (4, 12) then 5 + i % 40 end, \
+         select $1, case when i % 40 = 9 then 'once' || i when i in (50, 90) then 'twice' else 'c' || (i * i) % 23 end || '@example.com', 10 + (i * 37) % 90 + (i % 100) * 0.01, case when i not in (4, 12) then 5 + i % 40 end, \
            case when i in (4, 12) then 'manual_review' else 'paid' end, case when i in (4, 12) then 'waiting' else 'delivered' end, \
            case when i in (4, 12) then 'no_codes_available' end, at, case when i not in (4, 12) then at end, at - interval '3 minutes', at, \
            (array['google', 'facebook', null, 'google'])[1 + i % 4], (array['brand', 'winter', null, null])[1 + i % 4], \
@@ -95,6 +95,12 @@ async fn visits(shop: &Shop) {
          select gen_random_uuid(), o.tenant_id, o.created_at - (5 - j) * interval '1 minute', (array['page_view', 'view_product', 'add_to_cart', 'checkout_start'])[j], \
            o.session_id, md5(o.id::text)::uuid from shop.orders o, generate_series(1, 4) j \
          where o.tenant_id = $1 and o.session_id like 'session-%' and o.paid_at > now() - interval '40 days'";
+    shop.db.execute(sql, &[&shop.tenant]).await.unwrap();
+    // Who paid first and looked around afterwards has not gone through the funnel to the payment.
+    let sql = "insert into analytics.events (event_id, tenant_id, created_at, event_type, session_id, visit_id) \
+         select gen_random_uuid(), o.tenant_id, o.paid_at + j * interval '1 minute', (array['page_view', 'view_product', 'add_to_cart', 'checkout_start'])[j], \
+           o.session_id, md5('late' || o.id)::uuid from shop.orders o, generate_series(1, 4) j \
+         where o.tenant_id = $1 and o.session_id like 'none-%' and o.paid_at > now() - interval '40 days'";
     shop.db.execute(sql, &[&shop.tenant]).await.unwrap();
     // The server's own events; every third names an order that is not this shop's.
     let sql = "insert into analytics.events (event_id, tenant_id, created_at, event_type, session_id, data) \
