@@ -84,7 +84,12 @@ impl<'a> Books<'a> {
         }
         for customer in customers.values_mut() {
             customer.orders.sort_by_key(|order| (order.paid, order.id));
-            customer.days = customer.orders.iter().filter_map(|order| order.paid).map(|paid| day_of(history.zone, paid)).collect();
+            customer.days = customer
+                .orders
+                .iter()
+                .filter_map(|order| order.paid)
+                .map(|paid| day_of(history.zone, paid))
+                .collect();
         }
         let leads = history.leads.iter().filter(|lead| lead.unsubscribed.is_some());
         Self {

@@ -25,10 +25,10 @@ pub fn calls(books: &Books, ticks: &[Moment]) -> Vec<Call> {
     let zone = books.history.zone;
     let end = books.history.ends;
     let mut calls = Vec::new();
-    // At once, at the next midnight and just before it, and weeks after.
+    // Just before the next midnight, at it, and weeks after.
     let midnight = day_begins(zone, books.today(end) + Days::new(1));
     let just_before = midnight - Duration::milliseconds(1);
-    for now in [end, just_before, midnight, end + Duration::days(47)] {
+    for now in [just_before, midnight, end + Duration::days(47)] {
         calls.extend(calls::of_now(books, ticks, now));
     }
     for day in books.history.begins.iter_days().step_by(9).take(50) {

@@ -12,7 +12,7 @@ use crate::server;
 type Fault = fn(&mut History);
 
 /// One small change each, and the functions that count what it changes.
-const FAULTS: [(&str, Fault, &[&str]); 9] = [
+const FAULTS: [(&str, Fault, &[&str]); 10] = [
     (
         "a session is a program's",
         |history| {
@@ -75,13 +75,13 @@ const FAULTS: [(&str, Fault, &[&str]); 9] = [
             let orders = history.orders.iter_mut().filter(|order| order.paid.is_some());
             orders.take(20).for_each(|order| order.email = "nobody@example.com".to_owned());
         },
-        &["unit_economics", "ltv_by_cohort", "rfm_segments", "winback_candidates"],
+        &["ltv_by_cohort", "rfm_segments", "winback_candidates"],
     ),
     (
-        "an item costs a cent more",
+        "some items cost a cent more",
         |history| {
-            let order = history.orders.iter_mut().find(|order| order.paid.is_some());
-            order.unwrap().items[0].price += Decimal::new(1, 2);
+            let orders = history.orders.iter_mut().filter(|order| order.paid.is_some());
+            orders.take(30).for_each(|order| order.items[0].price += Decimal::new(1, 2));
         },
         &["top_products"],
     ),
@@ -92,7 +92,17 @@ const FAULTS: [(&str, Fault, &[&str]); 9] = [
                 lead.unsubscribed = None;
             }
         },
-        &["winback_candidates", "abandoned_checkouts"],
+        &["winback_candidates"],
+    ),
+    (
+        "everybody who came lately has paid",
+        |history| {
+            let ends = history.ends;
+            for order in history.orders.iter_mut().filter(|order| order.created > ends - Duration::days(7)) {
+                order.paid = Some(ends);
+            }
+        },
+        &["abandoned_checkouts"],
     ),
     (
         "a measurement is another",

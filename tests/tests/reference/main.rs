@@ -51,16 +51,7 @@ fn sizes() -> [Size; 3] {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_function_answers_what_the_reference_computes() {
     let begun = Instant::now();
-    let share: usize = std::env::var("SHARE").map_or(1, |s| s.parse().unwrap());
-    let histories: Vec<History> = sizes()
-        .into_iter()
-        .map(|s| Size {
-            events: s.events / share,
-            orders: s.orders / share,
-            ..s
-        })
-        .map(generate)
-        .collect();
+    let histories: Vec<History> = sizes().into_iter().map(generate).collect();
     println!("generated in {:.1?}", begun.elapsed());
     let ground = Ground::new().await;
     let begun = Instant::now();

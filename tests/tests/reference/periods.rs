@@ -10,7 +10,7 @@ use crate::calls::{self, Call};
 pub fn calls(books: &Books) -> Vec<Call> {
     let periods = periods(books);
     let mut calls: Vec<Call> = periods.iter().flat_map(|period| calls::of_period(books, *period)).collect();
-    calls.extend(periods.iter().step_by(9).map(|period| calls::data_quality(books, *period)));
+    calls.extend(periods.iter().step_by(14).map(|period| calls::data_quality(books, *period)));
     calls
 }
 
