@@ -105,8 +105,8 @@ const FAULTS: [(&str, Fault, &[&str]); 10] = [
         &["abandoned_checkouts"],
     ),
     (
-        "a measurement is another",
-        |history| history.samples[0].value += Decimal::TEN,
+        "measurements are others",
+        |history| history.samples.iter_mut().for_each(|sample| sample.value += Decimal::ONE),
         &["system_health"],
     ),
     (
