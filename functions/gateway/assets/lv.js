@@ -1,1 +1,132 @@
-"use strict";(()=>{var i=t=>{try{return t()}catch{return}},a=t=>i(()=>localStorage.getItem(t)),c=(t,e)=>i(()=>(localStorage.setItem(t,e),!0)),v=t=>i(()=>localStorage.removeItem(t)),q=()=>i(()=>Object.keys(localStorage))??[],H=()=>{for(let t of["localStorage","sessionStorage"])i(()=>{for(let e of Object.keys(window[t]))/^(utm|lv)_(?!consent)/.test(e)&&window[t].removeItem(e)})},J=t=>document.cookie.split("; ").find(e=>e.startsWith(t+"="))?.slice(t.length+1),I=(t,e,o)=>{document.cookie=`${t}=${e}; Max-Age=${o}; Path=/; SameSite=Lax${location.protocol==="https:"?"; Secure":""}`};var w=["utm_source","utm_medium","utm_campaign","utm_content","utm_term"],W={gclid:"google",gbraid:"google",wbraid:"google",fbclid:"facebook",yclid:"yandex",ttclid:"tiktok",msclkid:"bing"},ft=/^\/(pending|success|pay)(\/|$)/,ut=/^(t|code|key|sig|email|phone)$|token|secret|signature|password/i,L=t=>{if(!/^https?:/.test(t))return;let e=new URL(t);for(let o of[...e.searchParams.keys()])ut.test(o)&&e.searchParams.delete(o);return((e.origin===location.origin?"":e.origin)+e.pathname+e.search).slice(0,2048)},B=()=>{let t=new URLSearchParams(location.search),e=d=>t.get(d)?.trim().slice(0,255),o=Object.keys(W).find(e),r=/^https?:/.test(document.referrer)&&!ft.test(location.pathname)&&new URL(document.referrer).hostname,n;w.some(e)?n=w.map(e):o?n=[W[o],"cpc"]:r&&r!==location.hostname&&(n=[r,"referral"]),n&&w.forEach((d,A)=>n[A]?c(d,n[A]):v(d))},x=()=>Object.fromEntries(w.map(t=>[t,a(t)]).filter(([,t])=>t));var M=document.currentScript,K,s=()=>{let t=a("lv_consent")??K;return navigator.globalPrivacyControl!==!0&&(M.dataset.consent==="ask"?t==="on":t!=="off")},Y=t=>{K=t,c("lv_consent",t)};var z=86400,R={lv_sess:30*z,lv_visitor:365*z},gt=18e5,T=()=>{if(crypto.randomUUID)return crypto.randomUUID();let t=crypto.getRandomValues(new Uint8Array(16));return t[6]=t[6]&15|64,t[8]=t[8]&63|128,[...t].map((e,o)=>([4,6,8,10].includes(o)?"-":"")+e.toString(16).padStart(2,"0")).join("")},F={},m=t=>{let e=J(t);if(e)return e;let o=F[t]??=T();return I(t,o,R[t]),o},D=t=>Math.round(Math.min(Math.max(t/1e3,0),R.lv_sess)),O="",u=()=>{let t=Date.now(),[e,o]=(a("lv_visit")??O).split(",").map(Number),r=t-o<gt?e:t;return c("lv_visit",O=`${r},${t}`),D(t-r)},G=()=>{for(let t in R)I(t,"",0);F={},O=""};var b=new URL("/api/",M.src).href,Z="lv_q",ht=200,vt=2e5,wt=2e4,xt=7*864e5,Q=36e5,p=new Map,g=new Set,$,_=0,X=0,y=t=>p.get(t)||a(t),U=t=>{p.delete(t),v(t)},N=t=>{$??=setTimeout(h,t)},tt=(t,e,o)=>{let r=Z+t+e,n=JSON.stringify(o);p.set(r,c(r,n)?"":n),N(150)},_t=()=>{let t=vt,e=0;return[...new Set([...p.keys(),...q().filter(r=>r.startsWith(Z))])].sort().reverse().filter(r=>{let{length:n}=y(r)??"",d=n&&n<t&&e<ht&&Date.now()-+r.slice(4,17)<xt;return d?(t-=n,e++):U(r),d}).reverse()},et=(t,e)=>{let o=wt;return t.filter(r=>y(r)&&!g.has(r)).slice(0,e).filter((r,n)=>(o-=y(r).length)>0||!n)},ot=t=>`{"sent_at":"${new Date().toISOString()}","events":[${t.map(y).filter(Boolean)}]}`,rt=()=>{let t=+(a("lv_wait")??0)-Date.now();return t>0&&t<=Q?t:0},P=async()=>{let t=50,e;for(;s()&&(e=et(_t(),t)).length;){for(let o of e)g.add(o);try{let o=await fetch(b+"events",{method:"POST",body:ot(e),keepalive:!0,signal:AbortSignal.timeout?.(2e4)});if(o.status===400||o.status===413)e.length>1?t=e.length>>1:U(e[0]);else if(o.ok){let{results:r}=await o.json();if(!r[0].status)throw 0;for(let n in r)U(e[+n]);t=50,X=0}else throw o}catch(o){let r=+(o.headers?.get("retry-after")??0)*1e3,n=Math.min(r||2**X++*1e3,Q);_=Date.now()+n,r&&c("lv_wait",""+_),N(n);return}finally{for(let o of e)g.delete(o)}}},h=()=>{clearTimeout($),$=void 0;let t=Math.max(rt(),_-Date.now());t>0?N(t):navigator.locks?navigator.locks.request("lv",P).catch(P):P()},nt=()=>{let t;for(;s()&&!rt()&&(t=et([...p.keys()],50)).length&&navigator.sendBeacon?.(b+"events",ot(t));)for(let e of t)g.add(e)},C=()=>{g.clear(),h()};addEventListener("online",()=>{_=0,h()});var st=()=>p.clear();var S=0,l=(t,e,o)=>{if(!s())return;u(),S=Math.max(Date.now(),S+1);let r=T();tt(S,r,{event_id:r,event_type:t,session_id:m("lv_sess"),visitor_id:m("lv_visitor"),sent_at:new Date(S).toISOString(),url:L(location.href),referrer:L(document.referrer),...x(),data:e,...o})};var yt={},bt=async t=>{let e=i(()=>sessionStorage.getItem("lv_x"+t));if(e)return JSON.parse(e);let o=await fetch(`${b}experiments?visitor_id=${t}`),{assignments:r}=await o.json();return r&&i(()=>sessionStorage.setItem("lv_x"+t,JSON.stringify(r))),r},it=new Set,at=async t=>{if(!s())return;let e=m("lv_visitor"),o=(await(yt[e]??=bt(e)).catch(()=>{}))?.[t],r=`lv_x${e}.${t}`;return o&&!it.has(r)&&!i(()=>sessionStorage.getItem(r))&&(it.add(r),i(()=>sessionStorage.setItem(r,o)),l("x_exposure",{experiment:t,variant:o})),o};var f=!1,j=!1,lt=1/0,k=0,mt=()=>{k=Math.max(k,scrollY+innerHeight)},V=()=>{j=!1,f&&s()&&u(),document.hidden||(lt=performance.now())},E=()=>{f||!s()||document.prerendering||(f=!0,V(),B(),l("page_view"))},dt=()=>{f=!1},ct=()=>{f&&!j&&s()&&(j=!0,mt(),l("x_page_leave",void 0,{page_duration:D(performance.now()-lt),session_duration:u(),scroll_depth:Math.min(100,Math.round(100*k/document.documentElement.scrollHeight))})),nt()},pt=()=>{addEventListener("scroll",mt,{passive:!0}),addEventListener("pagehide",ct),document.addEventListener("visibilitychange",()=>{if(document.hidden)return ct();V(),C()}),addEventListener("pageshow",({persisted:t})=>{t&&(k=0,V(),f&&l("page_view"),C())}),document.addEventListener("prerenderingchange",E),E()};var St=()=>s()?{sessionId:m("lv_sess"),visitorId:m("lv_visitor"),utm:x()}:{},kt=t=>(t&&(Y(t),s()?E():(dt(),st(),G(),H())),s()),Et="viewCatalog viewProduct configuratorOpen configuratorChange addToCart checkoutStart checkoutSubmit paymentReturn supportOpen supportRequest resendEmailRequest accountLogin".split(" ").map(t=>[t,e=>l(t.replace(/[A-Z]/g,o=>"_"+o.toLowerCase()),e)]);window.lv={track:l,flush:h,identity:St,consent:kt,experiment:at,...Object.fromEntries(Et)};pt();})();
+// The tracker: who visits (two cookies), where from (last non-direct click), and what they do (events to /api/events).
+//
+//   <script src="/lv.js" defer></script>
+//   lv.track('add_to_cart', { product_id })   one event; page_view is sent by itself
+//   lv.identity()                             { sessionId, visitorId, utm }, for orders and forms; {} when nothing may be kept
+//   lv.consent('off' | 'on')                  the visitor's choice, kept; without an argument: whether tracking is on
+//
+// With Global Privacy Control, or after consent('off'), nothing is stored and nothing is sent. `data-consent="ask"` on the script tag
+// keeps it off until consent('on'). Fragments and parameters that may hold a token never leave the page.
+(() => {
+  const script = document.currentScript;
+  const endpoint = new URL('/api/events', script.src).href;
+  const DAY = 86400;
+  const COOKIES = { lv_sess: 30 * DAY, lv_visitor: 365 * DAY };
+  const UTM = ['utm_source', 'utm_medium', 'utm_campaign', 'utm_content', 'utm_term'];
+  // Pages that a shopper reaches from the payment page or a mail of the shop: coming here is no new click.
+  const RETURN_PAGES = /^\/(pending|success|pay)(\/|$)/;
+  const PRIVATE = /^(t|code|key|sig|email|phone)$|token|secret|signature|password/i;
+
+  // Storage and cookies throw or vanish in some privacy modes; the page must work all the same.
+  const kept = {
+    get(key) { try { return localStorage.getItem(key); } catch { return null; } },
+    set(key, value) { try { value === null ? localStorage.removeItem(key) : localStorage.setItem(key, value); } catch { /* not kept */ } },
+  };
+  const cookie = (name) => document.cookie.split('; ').find((pair) => pair.startsWith(`${name}=`))?.slice(name.length + 1);
+  const setCookie = (name, value, seconds) => {
+    const secure = location.protocol === 'https:' ? '; Secure' : '';
+    document.cookie = `${name}=${value}; Max-Age=${seconds}; Path=/; SameSite=Lax${secure}`;
+  };
+
+  const uuid = () => {
+    // randomUUID exists on https and localhost only.
+    if (crypto.randomUUID) return crypto.randomUUID();
+    const b = crypto.getRandomValues(new Uint8Array(16));
+    b[6] = (b[6] & 15) | 64;
+    b[8] = (b[8] & 63) | 128;
+    const hex = [...b].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+    return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+  };
+
+  const allowed = () => {
+    if (navigator.globalPrivacyControl === true) return false;
+    const choice = kept.get('lv_consent');
+    return script.dataset.consent === 'ask' ? choice === 'on' : choice !== 'off';
+  };
+
+  const clean = (address) => {
+    let url;
+    try { url = new URL(address, location.href); } catch { return undefined; }
+    for (const name of [...url.searchParams.keys()]) if (PRIVATE.test(name)) url.searchParams.delete(name);
+    const path = url.pathname + url.search;
+    return (url.origin === location.origin ? path : url.origin + path).slice(0, 2048);
+  };
+
+  const id = (name) => {
+    const found = cookie(name);
+    if (found) return found;
+    // Set once and not renewed: a session lasts 30 days, a visitor 365 days, from the first visit.
+    setCookie(name, uuid(), COOKIES[name]);
+    return cookie(name);
+  };
+
+  // Last non-direct click: a campaign link or another site's link replaces what was kept, as a whole; a direct visit keeps it.
+  const attribute = () => {
+    const given = new URLSearchParams(location.search);
+    let click = null;
+    if (UTM.some((name) => given.get(name))) {
+      click = Object.fromEntries(UTM.map((name) => [name, given.get(name)]));
+    } else if (document.referrer && !RETURN_PAGES.test(location.pathname)) {
+      const host = URL.canParse?.(document.referrer) ? new URL(document.referrer).hostname : location.hostname;
+      if (host !== location.hostname) click = { utm_source: host, utm_medium: 'referral' };
+    }
+    if (click) for (const name of UTM) kept.set(name, click[name]?.trim().slice(0, 255) || null);
+  };
+  const utm = () => Object.fromEntries(UTM.map((name) => [name, kept.get(name)]).filter(([, value]) => value));
+
+  let queue = [];
+  let timer;
+  let last = 0;
+
+  const send = (body) => {
+    // A text body is a "simple" request: no preflight, also when the page is going away.
+    if (navigator.sendBeacon?.(endpoint, body)) return;
+    fetch(endpoint, { method: 'POST', body, headers: { 'content-type': 'text/plain' }, keepalive: true }).catch(() => {});
+  };
+  const flush = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    const events = queue.splice(0, 10);
+    if (!events.length) return;
+    send(JSON.stringify({ events }));
+    flush();
+  };
+
+  const track = (type, data) => {
+    if (!allowed()) return;
+    // Events of one page keep their order, also within a millisecond.
+    last = Math.max(Date.now(), last + 1);
+    queue.push({
+      event_id: uuid(), event_type: type, session_id: id('lv_sess'), visitor_id: id('lv_visitor'), sent_at: new Date(last).toISOString(),
+      url: clean(location.href), referrer: document.referrer ? clean(document.referrer) : undefined, ...utm(), data,
+    });
+    timer ??= setTimeout(flush, 150);
+  };
+
+  const identity = () => (allowed() ? { sessionId: id('lv_sess'), visitorId: id('lv_visitor'), utm: utm() } : {});
+
+  const consent = (choice) => {
+    if (choice !== undefined) {
+      kept.set('lv_consent', choice);
+      if (!allowed()) {
+        queue = [];
+        for (const name of Object.keys(COOKIES)) setCookie(name, '', 0);
+        for (const name of UTM) kept.set(name, null);
+      }
+    }
+    return allowed();
+  };
+
+  const begin = () => {
+    if (allowed()) attribute();
+    track('page_view');
+  };
+
+  window.lv = { track, flush, identity, consent };
+  addEventListener('pagehide', flush);
+  document.addEventListener('visibilitychange', () => document.visibilityState === 'hidden' && flush());
+  // Back and forward show the same page again without loading it.
+  addEventListener('pageshow', (event) => event.persisted && track('page_view'));
+  if (document.prerendering) document.addEventListener('prerenderingchange', begin, { once: true });
+  else begin();
+})();

@@ -4,6 +4,7 @@ import { get } from './api.js';
 import { amount, cents, face, money, times } from './money.js';
 import { giftCard } from './card.js';
 import { config, ref } from './store.js';
+import { track } from './site.js';
 
 const MAX_QUANTITY = 20;
 const page = $('#product');
@@ -55,7 +56,7 @@ const configurator = (product, before) => {
   const changed = () => {
     const { unit, deliveryType } = chosen();
     show();
-    window.lv?.configuratorChange({ product_id: product.id, nominal: unit.nominal, delivery_type: deliveryType, quantity: count() });
+    track('configurator_change', { product_id: product.id, nominal: unit.nominal, delivery_type: deliveryType, quantity: count() });
   };
   form.addEventListener('change', changed);
   form.addEventListener('submit', (event) => {
@@ -67,7 +68,7 @@ const configurator = (product, before) => {
       nominal: unit.nominal, price: unit.price, currency, quantity: count(), deliveryType, ref: ref.get() ?? undefined,
     };
     config.set(cart);
-    window.lv?.addToCart({ product_id: product.id, brand: product.brand, nominal: unit.nominal, price: unit.price, quantity: cart.quantity, delivery_type: deliveryType });
+    track('add_to_cart', { product_id: product.id, brand: product.brand, nominal: unit.nominal, price: unit.price, quantity: cart.quantity, delivery_type: deliveryType });
     return location.assign('/checkout');
   });
   return { form, start: show, first };
@@ -98,7 +99,7 @@ const show = (product) => {
     about(product));
   page.removeAttribute('aria-busy');
   if (order) order.start();
-  window.lv?.viewProduct({ product_id: product.id, brand: product.brand, nominal: order ? order.first.nominal : null });
+  track('view_product', { product_id: product.id, brand: product.brand, nominal: order ? order.first.nominal : null });
 };
 
 const missing = (title, text, ...actions) => {

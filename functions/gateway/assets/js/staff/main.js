@@ -1,7 +1,6 @@
-// The staff page: sign-in, and one view at a time by the address's fragment (#copilot, #orders, #analytics/funnel/30, ...).
+// The staff page: sign-in, and one view at a time by the address's fragment (#copilot, #orders, ...).
 import { $, $$, h, notice } from '../dom.js';
 import { onEnd, signIn, signOut, signedIn } from './session.js';
-import { analytics } from './analytics/index.js';
 import { copilot } from './copilot.js';
 import { orders } from './orders.js';
 import { codes } from './codes.js';
@@ -10,7 +9,7 @@ import { mails } from './mails.js';
 import { alerts } from './alerts.js';
 import { jobs } from './jobs.js';
 
-const VIEWS = { copilot, analytics, orders, codes, products, mails, alerts, health: jobs };
+const VIEWS = { copilot, orders, codes, products, mails, alerts, health: jobs };
 
 const problem = $('#problem');
 
@@ -23,8 +22,7 @@ const showSignIn = (why) => {
 
 const open = () => {
   if (!signedIn()) return showSignIn();
-  const [first, ...rest] = location.hash.slice(1).split('/').map(decodeURIComponent);
-  const name = Object.hasOwn(VIEWS, first) ? first : 'copilot';
+  const name = location.hash.slice(1) in VIEWS ? location.hash.slice(1) : 'copilot';
   problem.replaceChildren();
   $('#sign-in').hidden = true;
   $('#desk').hidden = false;
@@ -35,7 +33,7 @@ const open = () => {
     if (current) $('#heading').textContent = link.textContent;
   }
   document.title = `${$('#heading').textContent} · Staff · Lonieve`;
-  $('#view').replaceChildren(VIEWS[name](rest));
+  $('#view').replaceChildren(VIEWS[name]());
   return undefined;
 };
 
