@@ -157,6 +157,8 @@ async fn two_ticks_at_once_do_the_work_once() {
         press(&shop, order, "pay", true).await;
     }
     let clock = minute(&shop, "10 minutes").await;
+    // Tests of the rotation leave the codes of the whole stack under another key: more than one run's work.
+    while shop.job("reseal_codes", Some(&clock)).await.expect(200)["more"] == true {}
     due(&shop, &ALL, &clock).await;
     for reply in join_all((0..4).map(|_| shop.job("tick", Some(&clock)))).await {
         let report = reply.expect(200);
