@@ -32,8 +32,8 @@ create trigger audit_log_append_only before update or delete or truncate on ops.
   for each statement execute function ops.refuse_change();
 comment on table ops.audit_log is 'Append-only: what members of staff did. No codes, tokens or addresses.';
 comment on column ops.audit_log.actor_id is 'auth.users.id of the member of staff; no foreign key, that table may belong to somebody else.';
-comment on column ops.audit_log.action is 'codes.import, code.replace, product.create, product.update, order.resend, order.deliver, order.close, order.refund, alert.resolve, outbox.replay.';
-comment on column ops.audit_log.subject is 'What it was done to: order:<id>, product:<id>, alert:<id>, batch:<id>, code:<id>, outbox:<id>.';
+comment on column ops.audit_log.action is 'codes.import, code.replace, product.create, product.update, order.resend, order.deliver, order.close, order.refund, alert.resolve, outbox.replay, experiment.create, experiment.update, ad_spend.import.';
+comment on column ops.audit_log.subject is 'What it was done to: order:<id>, product:<id>, alert:<id>, batch:<id>, code:<id>, outbox:<id>, experiment:<id>.';
 
 create function ops.audit(p_tenant_id uuid, p_action text, p_subject text, p_details jsonb default '{}'::jsonb) returns void
 language sql volatile set search_path = '' as $$

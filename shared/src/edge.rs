@@ -204,6 +204,40 @@ pub async fn run_scheduled<C, T, F>(
     });
 }
 
+/// Consumes what a queue delivered and logs what came of it: the counts that `run` gives, and its error if there was one. `false` where
+/// the configuration is not complete: then nothing was done.
+pub async fn run_queue<C, T: Serialize>(
+    function: &'static str,
+    queue: &str,
+    env: &Env,
+    config: impl FnOnce(&Bindings) -> Result<C, BindingError>,
+    run: impl AsyncFnOnce(C) -> (T, Option<ApiError>),
+) -> bool {
+    let started = now();
+    let request_id = random_uuid().to_string();
+    let (counts, error) = match config(&Bindings(env)) {
+        Ok(config) => {
+            let (counts, error) = run(config).await;
+            (serde_json::to_string(&counts).ok(), error)
+        }
+        Err(error) => (None, Some(ApiError::new(Code::Misconfigured).detail(error.0))),
+    };
+    let parts = [error.as_ref().and_then(|error| error.detail.as_deref()), counts.as_deref()];
+    let detail: Vec<&str> = parts.into_iter().flatten().collect();
+    log(&LogLine {
+        level: error.as_ref().map_or(Level::Info, |error| error.code.level()),
+        function,
+        request_id: &request_id,
+        method: "QUEUE",
+        route: queue,
+        status: error.as_ref().map_or(200, |error| error.code.status().as_u16()),
+        code: error.as_ref().map(|error| error.code.name()),
+        detail: Some(&detail.join(" ")),
+        ms: (now() - started).num_milliseconds(),
+    });
+    counts.is_some()
+}
+
 async fn health(function: &str, incoming: &Incoming, db: Option<Db>) -> Result<Response<String>, ApiError> {
     if incoming.method != Method::GET && incoming.method != Method::HEAD {
         return Err(ApiError::method_not_allowed("GET, HEAD"));

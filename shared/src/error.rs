@@ -30,6 +30,7 @@ pub enum Code {
     AlertNotFound,
     CodeNotFound,
     OutboxNotFound,
+    ExperimentNotFound,
     MethodNotAllowed,
     NoticeRefused,
     PriceChanged,
@@ -44,6 +45,8 @@ pub enum Code {
     RefundNotSupported,
     CodeAlreadyRevoked,
     OutboxNotDead,
+    ExperimentKeyTaken,
+    ExperimentLocked,
     BodyTooLarge,
     UnsupportedMediaType,
     IdempotencyKeyReused,
@@ -90,6 +93,7 @@ impl Code {
         Self::AlertNotFound,
         Self::CodeNotFound,
         Self::OutboxNotFound,
+        Self::ExperimentNotFound,
         Self::MethodNotAllowed,
         Self::NoticeRefused,
         Self::PriceChanged,
@@ -104,6 +108,8 @@ impl Code {
         Self::RefundNotSupported,
         Self::CodeAlreadyRevoked,
         Self::OutboxNotDead,
+        Self::ExperimentKeyTaken,
+        Self::ExperimentLocked,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::IdempotencyKeyReused,
@@ -139,6 +145,7 @@ impl Code {
             Self::AlertNotFound => "alert_not_found",
             Self::CodeNotFound => "code_not_found",
             Self::OutboxNotFound => "outbox_not_found",
+            Self::ExperimentNotFound => "experiment_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NoticeRefused => "notice_refused",
             Self::PriceChanged => "price_changed",
@@ -153,6 +160,8 @@ impl Code {
             Self::RefundNotSupported => "refund_not_supported",
             Self::CodeAlreadyRevoked => "code_already_revoked",
             Self::OutboxNotDead => "outbox_not_dead",
+            Self::ExperimentKeyTaken => "experiment_key_taken",
+            Self::ExperimentLocked => "experiment_locked",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
@@ -183,7 +192,8 @@ impl Code {
             | Self::JobNotFound
             | Self::AlertNotFound
             | Self::CodeNotFound
-            | Self::OutboxNotFound => StatusCode::NOT_FOUND,
+            | Self::OutboxNotFound
+            | Self::ExperimentNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::PriceChanged
             | Self::CurrencyMismatch
@@ -196,7 +206,9 @@ impl Code {
             | Self::RefundPending
             | Self::RefundNotSupported
             | Self::CodeAlreadyRevoked
-            | Self::OutboxNotDead => StatusCode::CONFLICT,
+            | Self::OutboxNotDead
+            | Self::ExperimentKeyTaken
+            | Self::ExperimentLocked => StatusCode::CONFLICT,
             Self::NoticeRefused => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -230,6 +242,7 @@ impl Code {
             Self::AlertNotFound => "There is no such alert.",
             Self::CodeNotFound => "There is no such code.",
             Self::OutboxNotFound => "There is no such message.",
+            Self::ExperimentNotFound => "There is no such experiment.",
             Self::NoticeRefused => "This notice is too old, was used before, or cannot be read.",
             Self::MethodNotAllowed => "This address does not answer to that method; see the Allow header.",
             Self::PriceChanged => "The price has changed; please look at the new one before you order.",
@@ -244,6 +257,8 @@ impl Code {
             Self::RefundNotSupported => "The payment contract of this shop knows no refunds; give the money back at the provider.",
             Self::CodeAlreadyRevoked => "This code is out of circulation already.",
             Self::OutboxNotDead => "Only a message that was given up can be tried again.",
+            Self::ExperimentKeyTaken => "There is an experiment with this key already.",
+            Self::ExperimentLocked => "The state of this experiment does not allow that; see `fields`.",
             Self::BodyTooLarge => "The body is larger than this address accepts.",
             Self::UnsupportedMediaType => "This address does not take that content type.",
             Self::IdempotencyKeyReused => "This Idempotency-Key has been used for another request; please use a new one.",
@@ -275,6 +290,7 @@ impl Code {
             | Self::AlertNotFound
             | Self::CodeNotFound
             | Self::OutboxNotFound
+            | Self::ExperimentNotFound
             | Self::MethodNotAllowed
             | Self::PriceChanged
             | Self::CurrencyMismatch
@@ -288,6 +304,8 @@ impl Code {
             | Self::RefundNotSupported
             | Self::CodeAlreadyRevoked
             | Self::OutboxNotDead
+            | Self::ExperimentKeyTaken
+            | Self::ExperimentLocked
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::IdempotencyKeyReused
@@ -334,6 +352,7 @@ impl Code {
             | Self::AlertNotFound
             | Self::CodeNotFound
             | Self::OutboxNotFound
+            | Self::ExperimentNotFound
             | Self::MethodNotAllowed
             | Self::PriceChanged
             | Self::CurrencyMismatch
@@ -346,6 +365,8 @@ impl Code {
             | Self::RefundNotSupported
             | Self::CodeAlreadyRevoked
             | Self::OutboxNotDead
+            | Self::ExperimentKeyTaken
+            | Self::ExperimentLocked
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::IdempotencyKeyReused

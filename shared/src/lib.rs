@@ -16,6 +16,8 @@ pub mod tokens;
 pub mod validate;
 
 #[cfg(feature = "edge")]
+pub mod cors;
+#[cfg(feature = "edge")]
 pub mod edge;
 #[cfg(feature = "edge")]
 pub mod outgoing;

@@ -18,20 +18,34 @@ use crate::secret::Secret;
 /// Longest wait for the database: the roles' own `statement_timeout` ends a call before this does.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A function of schema `api` and whether calling it twice is the same as calling it once.
+/// A function of schema `api`, whether calling it twice is the same as calling it once, and how long its answer is waited for.
 #[derive(Debug, Clone, Copy)]
 pub struct Rpc {
     name: &'static str,
     idempotent: bool,
+    limit: Duration,
 }
 
 impl Rpc {
     pub const fn idempotent(name: &'static str) -> Self {
-        Self { name, idempotent: true }
+        Self {
+            name,
+            idempotent: true,
+            limit: TIMEOUT,
+        }
     }
 
     pub const fn once(name: &'static str) -> Self {
-        Self { name, idempotent: false }
+        Self {
+            name,
+            idempotent: false,
+            limit: TIMEOUT,
+        }
+    }
+
+    /// For a function that sets a `statement_timeout` of its own: waits longer than that.
+    pub const fn waiting(self, limit: Duration) -> Self {
+        Self { limit, ..self }
     }
 }
 
@@ -138,16 +152,17 @@ impl Db {
     }
 
     async fn send<T: DeserializeOwned>(&self, rpc: Rpc, body: String) -> Result<T, DbError> {
-        let mut answer = self.attempt(rpc.name, body.clone()).await;
+        let mut answer = self.attempt(rpc, body.clone()).await;
         if rpc.idempotent && matches!(&answer, Err(Failure { transient: true, .. })) {
             crate::edge::sleep(jitter()).await;
-            answer = self.attempt(rpc.name, body).await;
+            answer = self.attempt(rpc, body).await;
         }
         let text = answer.map_err(|failure| failure.error)?;
         serde_json::from_str(&text).map_err(|e| DbError::Failed(format!("{}: unexpected answer: {e}", rpc.name)))
     }
 
-    async fn attempt(&self, name: &str, body: String) -> Result<String, Failure> {
+    async fn attempt(&self, rpc: Rpc, body: String) -> Result<String, Failure> {
+        let name = rpc.name;
         self.calls.note();
         let request = self.client.rpc(name, body).build();
         let exchange = async {
@@ -155,7 +170,7 @@ impl Db {
             let status = response.status().as_u16();
             Ok::<_, reqwest::Error>((status, response.text().await?))
         };
-        let answer = crate::edge::within(TIMEOUT, exchange).await;
+        let answer = crate::edge::within(rpc.limit, exchange).await;
         let answer = answer.ok_or_else(|| Failure::unavailable(format!("{name}: PostgREST timeout")))?;
         let (status, text) = answer.map_err(|_| Failure::unavailable(format!("{name}: PostgREST unreachable")))?;
         if (200..300).contains(&status) {

@@ -12,6 +12,7 @@ pub mod interleaving;
 mod leaks;
 mod own_worker;
 mod probe;
+pub mod reference;
 mod reply;
 mod shop;
 mod sign;

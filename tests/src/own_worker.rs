@@ -21,6 +21,17 @@ pub struct OwnWorker {
 impl OwnWorker {
     /// Starts the built Worker of a function against the stack's database, with its own role's token and these further bindings.
     pub async fn start(function: &str, bindings: &[(&str, &str)]) -> Self {
+        Self::run(function, bindings, "", "").await
+    }
+
+    /// The same with a queue that hands its messages to a server at this address.
+    pub async fn with_queue(function: &str, binding: &str, address: &str) -> Self {
+        let service = format!("(name = \"queue\", external = (address = \"{address}\", http = ())), ");
+        Self::run(function, &[], &format!("(name = \"{binding}\", queue = \"queue\"), "), &service).await
+    }
+
+    /// `more_bindings` and `more_services` in the form of workerd's configuration.
+    async fn run(function: &str, bindings: &[(&str, &str)], more_bindings: &str, more_services: &str) -> Self {
         let root = workspace_root().unwrap();
         let info = stack();
         let mut all = vec![
@@ -42,11 +53,11 @@ impl OwnWorker {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let text = format!(
             "using Workerd = import \"/workerd/workerd.capnp\";\n\
-             const config :Workerd.Config = (\n  services = [(name = \"it\", worker = .it),\n\
+             const config :Workerd.Config = (\n  services = [{more_services}(name = \"it\", worker = .it),\n\
              \x20   (name = \"internet\", network = (allow = [\"public\", \"private\", \"local\"]))],\n\
              \x20 sockets = [(name = \"http\", address = \"127.0.0.1:{port}\", http = (cfBlobHeader = \"cf-blob\"), service = \"it\")]);\n\
              const it :Workerd.Worker = (modules = [(name = \"index.js\", esModule = embed \"index.js\"), (name = \"index_bg.wasm\", wasm = embed \"index_bg.wasm\")],\n\
-             \x20 compatibilityDate = {date}, bindings = [{bindings}]);\n"
+             \x20 compatibilityDate = {date}, bindings = [{bindings}{more_bindings}]);\n"
         );
         // Beside the modules: embedded files are named relative to the configuration.
         let config = build.join(format!("test-{}.capnp", Uuid::new_v4().simple()));

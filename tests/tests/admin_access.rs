@@ -30,6 +30,15 @@ async fn every_action(shop: &Shop) -> Vec<(Method, String, Value, bool)> {
         .await
         .unwrap()
         .get(0);
+    let experiment: Uuid = shop
+        .db
+        .query_one(
+            "insert into analytics.experiments (tenant_id, key, name, variants) values ($1, 'k', 'A test', '[\"a\", \"b\"]') returning id",
+            &[&shop.tenant],
+        )
+        .await
+        .unwrap()
+        .get(0);
     let read = |path: &str| (Method::GET, path.to_owned(), Value::Null, true);
     let act = |method: Method, path: String, body: Value| (method, path, body, false);
     vec![
@@ -55,6 +64,19 @@ async fn every_action(shop: &Shop) -> Vec<(Method, String, Value, bool)> {
         act(Method::POST, format!("alerts/{alert}/resolve"), Value::Null),
         act(Method::POST, format!("codes/{code}/replace"), json!({"reason": "x"})),
         act(Method::POST, format!("outbox/{message}/replay"), Value::Null),
+        act(Method::PATCH, format!("experiments/{experiment}"), json!({"status": "running"})),
+        act(
+            Method::POST,
+            "experiments".into(),
+            json!({"key": "another", "name": "A test", "variants": ["a", "b"]}),
+        ),
+        act(
+            Method::POST,
+            "ad-spend/import".into(),
+            json!("date,utm_source,spend\n2026-03-01,google,5\n"),
+        ),
+        read("experiments"),
+        read(&format!("experiments/{experiment}/results")),
     ]
 }
 
@@ -130,6 +152,7 @@ async fn another_shops_ids_do_not_exist() {
         "alert_not_found",
         "code_not_found",
         "outbox_not_found",
+        "experiment_not_found",
     ];
     for (action, code) in actions[8..].iter().zip(codes) {
         send(&shop, Some(&shop.staff_token), None, action).await.refused(404, code);

@@ -274,3 +274,36 @@ async fn an_order_takes_two_trips_and_a_refused_one_at_most_as_many() {
         takes(&shop, role, "get_order", shop.order(id, token)).await.expect(200);
     }
 }
+
+/// A Worker knows the experiments of a host from its first answer on, and finds out that they have changed by the call that would use them.
+#[tokio::test]
+async fn a_visitors_variants_take_one_trip_once_the_experiments_are_known() {
+    let _turn = TURN.lock().await;
+    let shop = Shop::new().await;
+    let role = "edge_events";
+    let ask = async |visitor: &str, trips: usize| {
+        let what = "assign_experiments ".repeat(trips);
+        let path = format!("/api/experiments?visitor_id={visitor}");
+        let answer = takes(&shop, role, &what, shop.get("events", &path)).await.expect(200);
+        answer["assignments"].as_object().unwrap().len()
+    };
+    assert_eq!(ask("a", 1).await, 0, "nothing runs");
+    let start = async |key: &str| {
+        let sql = "insert into analytics.experiments (tenant_id, key, name, variants, status, start_date) \
+                   values ($1, $2, 'A test', '[\"a\", \"b\"]', 'running', now())";
+        shop.db.execute(sql, &[&shop.tenant, &key]).await.unwrap();
+    };
+    start("one").await;
+    assert_eq!(ask("a", 2).await, 1, "the list has changed");
+    for visitor in ["b", "c", "b", "a"] {
+        assert_eq!(ask(visitor, 1).await, 1);
+    }
+    start("two").await;
+    assert_eq!(ask("d", 2).await, 2);
+    assert_eq!(ask("a", 1).await, 2);
+    let stopped = "update analytics.experiments set status = 'paused' where tenant_id = $1 and key = 'one'";
+    shop.db.execute(stopped, &[&shop.tenant]).await.unwrap();
+    assert_eq!(ask("a", 1).await, 1, "who is in all that run needs no second trip");
+    let missing = takes(&shop, role, "", shop.get("events", "/api/experiments")).await;
+    missing.refused(400, "invalid_request");
+}

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use stack::functions::{self, Function};
 
-use crate::{command, environment, npm, setup, tools, tools::Tools, ui};
+use crate::{command, environment, npm, setup, tools, tools::Tools, tracker, ui};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -31,6 +31,9 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     let _lock = setup::take_turns(root)?;
     npm::install(root)?;
     tools::install_target()?;
+    if wanted.iter().any(|name| name == "gateway") {
+        tracker::build(root)?;
+    }
     workers(root, &tools::install(root)?, wanted)?;
     print!("{}", table(root, wanted)?);
     Ok(ExitCode::SUCCESS)
@@ -92,7 +95,7 @@ fn build_one(root: &Path, tools: &Tools, function: &Function) -> Result<()> {
     command::must_succeed(&format!("Building the function {}", function.name), command)
 }
 
-fn with_path(first: &Path) -> Result<std::ffi::OsString> {
+pub fn with_path(first: &Path) -> Result<std::ffi::OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     Ok(std::env::join_paths(
         std::iter::once(first.to_owned()).chain(std::env::split_paths(&path)),

@@ -7,13 +7,17 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use crate::{build, command, tools, ui};
+use crate::{build, command, tools, tracker, ui};
+
+/// A phase of the gate too, by [`tracker::check`].
+pub const TRACKER: &str = "Checking the tracker (tsc, and whether lv.js is what its source gives)";
 
 pub fn run(root: &Path) -> Result<ExitCode> {
     tools::install_target()?;
     for (name, command) in lints(root)? {
         command::timed(&name, || command::must_succeed(&name, command))?;
     }
+    command::timed(TRACKER, || tracker::check(root))?;
     dependencies(root)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -25,6 +25,9 @@ pub struct Options {
     /// Which of Cardlink's contracts is spoken: `v1` is the provider's public API, `v2` that of the product documents
     #[arg(long, value_enum, default_value = "v2")]
     cardlink: Contract,
+    /// Let events go through a queue, as a deployment with the binding EVENTS_QUEUE does (wrangler only)
+    #[arg(long)]
+    events_queue: bool,
     /// Own name, free ports, data that is thrown away at the end
     #[arg(long, conflicts_with = "stack")]
     ephemeral: bool,
@@ -56,6 +59,7 @@ impl Options {
         };
         let mut config = Config::ephemeral(root, runtime);
         config.tick = Some(TICK);
+        config.events_queue = self.events_queue;
         config.cardlink = match self.cardlink {
             Contract::V1 => CardlinkApi::V1,
             Contract::V2 => CardlinkApi::V2,
@@ -199,6 +203,11 @@ mod tests {
     fn the_contract_can_be_chosen() {
         assert_eq!(config(&["--cardlink", "v1"]).cardlink, CardlinkApi::V1);
         assert!(Cli::try_parse_from(["dev", "--cardlink", "v3"]).is_err());
+    }
+
+    #[test]
+    fn events_go_through_a_queue_where_it_is_asked_for() {
+        assert!(!config(&[]).events_queue && config(&["--events-queue"]).events_queue);
     }
 
     #[test]

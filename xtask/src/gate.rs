@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Result, bail};
 use stack::{CardlinkApi, Config, Runtime, Stack};
 
-use crate::{check, command, setup, shutdown::Signals, tally::Tally, tools, trouble, ui};
+use crate::{check, command, setup, shutdown::Signals, tally::Tally, tools, tracker, trouble, ui};
 
 const PACKAGE: &str = "lonieve-tests";
 /// The path of stack.json, for the end-to-end tests.
@@ -69,6 +69,8 @@ async fn phases(root: PathBuf, Options { filter, files }: Options, report: &mut 
             }
             Err(error) => report.fail("Linting", &error),
         }
+        let tracker_root = root.clone();
+        report.phase(check::TRACKER, move || tracker::check(&tracker_root)).await;
     }
     if files.is_empty() {
         let mut unit = command::cargo(&root);

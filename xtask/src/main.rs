@@ -9,11 +9,13 @@ mod gate;
 mod keys;
 mod migrate;
 mod npm;
+mod programs;
 mod setup;
 mod shutdown;
 mod soak;
 mod tally;
 mod tools;
+mod tracker;
 mod trouble;
 mod ui;
 
@@ -47,6 +49,8 @@ enum Command {
     Migrate(migrate::Options),
     /// Mint the Workers' database tokens and make random keys, for a deployment
     Keys(keys::Options),
+    /// Renew the list of programs that the events Worker tags
+    Programs(programs::Options),
     /// The tests that take longer than the gate may
     Soak(soak::Options),
 }
@@ -72,6 +76,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Build(options) => shutdown::guarded(move || build::run(&root, &options)).await,
         Command::Migrate(options) => migrate::run(&root, options).await,
         Command::Keys(options) => keys::run(&root, &options),
+        Command::Programs(options) => programs::run(&root, &options),
         Command::Soak(options) => shutdown::guarded(move || soak::run(&root, &options)).await,
     }
 }

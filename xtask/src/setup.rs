@@ -5,7 +5,7 @@ use std::{fs::File, path::Path};
 use anyhow::Result;
 use stack::layout;
 
-use crate::{build, environment, npm, tools, ui};
+use crate::{build, environment, npm, tools, tracker, ui};
 
 /// Everything a stack needs. Quick when nothing changed.
 pub fn prepare(root: &Path) -> Result<()> {
@@ -13,6 +13,7 @@ pub fn prepare(root: &Path) -> Result<()> {
     environment::check_room_to_run(root)?;
     let _lock = take_turns(root)?;
     npm::install(root)?;
+    tracker::build(root)?;
     tools::install_target()?;
     let tools = tools::install(root)?;
     build::workers(root, &tools, &build::names(root)?)?;

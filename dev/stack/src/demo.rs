@@ -4,9 +4,12 @@
 //! changes stay, and codes are made only for a nominal that never had any, so a sold-out shelf stays sold out. Only the site's
 //! address follows the stack at each start.
 //!
+//! It has four weeks of visits and advertising before today, and no orders ([`history`]).
+//!
 //! The codes go in through `api.import_codes` under the claims of the demo's own staff admin, the way staff imports them.
 
 mod catalogue;
+mod history;
 
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
@@ -79,6 +82,7 @@ pub async fn load(client: &mut Client, input: &DemoInput) -> Result<DemoInfo> {
     let this_year = transaction.query_one("select extract(year from now())::integer", &[]).await?.get(0);
     let rows = sealer.rows_for(&empty_shelves(&transaction).await?, this_year)?;
     import(&transaction, &rows).await.context("cannot import the demo codes")?;
+    history::load(&transaction).await.context("cannot load the demo visits")?;
     transaction.commit().await?;
     Ok(DemoInfo {
         tenant_id: TENANT_ID,

@@ -81,6 +81,8 @@ pub struct Config {
     pub durable: bool,
     /// Binds TEST_CLOCK=1, so that jobs take their time from a header.
     pub test_clock: bool,
+    /// Binds a queue to the events Worker. Under wrangler only: plain `workerd` has none.
+    pub events_queue: bool,
     /// Runs the jobs as cron would; tests run them by hand.
     pub tick: Option<Duration>,
 }
@@ -101,6 +103,7 @@ impl Config {
             ephemeral: true,
             durable: false,
             test_clock: false,
+            events_queue: false,
             tick: None,
         }
     }

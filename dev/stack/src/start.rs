@@ -154,6 +154,9 @@ impl Starting {
     }
 
     fn start_workers(&self, running: &mut Running) -> Result<()> {
+        if self.config.events_queue && self.config.runtime != Runtime::Wrangler {
+            bail!("there are queues under wrangler only");
+        }
         (self.progress)(&format!("starting the Workers under {}", self.config.runtime.name()));
         let addresses = bindings::Addresses {
             proxy: local(self.ports.proxy),
@@ -174,7 +177,7 @@ impl Starting {
             bound.push((function.clone(), vars));
         }
         let spec = match self.config.runtime {
-            Runtime::Wrangler => wrangler::prepare(&running.layout, &bound, self.ports.gateway)?,
+            Runtime::Wrangler => wrangler::prepare(&running.layout, &bound, self.ports.gateway, self.config.events_queue)?,
             Runtime::Workerd => workerd::prepare(&running.layout, &bound, &self.ports)?,
         };
         running.workers = Some(running.spawn(spec)?);

@@ -19,7 +19,7 @@ use crate::{
 pub type Vars = BTreeMap<&'static str, String>;
 
 /// Writes the generated configurations and says how to start wrangler.
-pub fn prepare(layout: &Layout, functions: &[(Function, Vars)], port: u16) -> Result<Spec> {
+pub fn prepare(layout: &Layout, functions: &[(Function, Vars)], port: u16, events_queue: bool) -> Result<Spec> {
     let modules = layout.node_modules();
     // The program behind the `wrangler` command, without its wrapper process, and with the Node of the npm package:
     // wrangler wants a newer one than many machines have.
@@ -32,7 +32,11 @@ pub fn prepare(layout: &Layout, functions: &[(Function, Vars)], port: u16) -> Re
     let mut args = vec!["--no-warnings".to_owned(), script.display().to_string(), "dev".to_owned()];
     for (function, vars) in functions {
         let path = layout.runtime().join(format!("{}.json", function.name));
-        let text = serde_json::to_string_pretty(&config(function, vars, &layout.module(&function.name))?)?;
+        let mut config = config(function, vars, &layout.module(&function.name))?;
+        if events_queue && function.name == "events" {
+            config["queues"] = queues();
+        }
+        let text = serde_json::to_string_pretty(&config)?;
         write_private(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
         args.extend(["--config".to_owned(), path.display().to_string()]);
     }
@@ -76,6 +80,18 @@ fn config(function: &Function, vars: &Vars, module: &Path) -> Result<Value> {
     Ok(config)
 }
 
+/// The queue of events and that of its dead letters, both consumed by the events Worker, as functions/events/wrangler.toml describes them for a
+/// deployment. Short waits: here a message is given up after some seconds, not after half a day.
+fn queues() -> Value {
+    json!({
+        "producers": [{ "binding": "EVENTS_QUEUE", "queue": "lonieve-events" }],
+        "consumers": [
+            { "queue": "lonieve-events", "max_batch_size": 20, "max_batch_timeout": 1, "max_retries": 3, "dead_letter_queue": "lonieve-events-dead" },
+            { "queue": "lonieve-events-dead", "max_batch_size": 20, "max_batch_timeout": 1, "max_retries": 100 },
+        ],
+    })
+}
+
 /// Everything wrangler keeps lies in the stack's folder: two stacks must not find each other's Workers in a shared registry.
 fn environment(layout: &Layout, home: &Path) -> Vec<(String, String)> {
     let mut path = vec![layout.node_modules().join(".bin")];
@@ -108,6 +124,20 @@ pub fn health_path(function: &str) -> String {
 mod tests {
     use super::*;
     use crate::functions::tests::function;
+
+    /// A message must not end in a queue that nobody reads.
+    #[test]
+    fn what_the_queue_gives_up_is_consumed_too() {
+        let queues = queues();
+        let consumed: Vec<&Value> = queues["consumers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|consumer| &consumer["queue"])
+            .collect();
+        assert!(consumed.contains(&&queues["producers"][0]["queue"]));
+        assert!(consumed.contains(&&queues["consumers"][0]["dead_letter_queue"]));
+    }
 
     #[test]
     fn a_generated_configuration_keeps_the_bindings_and_drops_what_only_a_deployment_needs() {

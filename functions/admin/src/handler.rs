@@ -15,9 +15,13 @@
 //! | `GET jobs` | viewer | [`crate::jobs`] |
 //! | `GET outbox` | viewer | [`crate::outbox`] |
 //! | `POST outbox/{id}/replay` | manager | [`crate::outbox`] |
+//! | `GET experiments`, `GET experiments/{id}/results` | viewer | [`crate::experiments`] |
+//! | `POST experiments`, `PATCH experiments/{id}` | manager | [`crate::experiments`] |
+//! | `POST ad-spend/import` | manager | [`crate::ad_spend`] |
+//! | `GET reports/{function}` | viewer | [`crate::reports`] |
 //!
 //! For every route, in this order:
-//! 1. No such route: 404 `not_found`. Another method: 405 with `Allow`. Over the limit: 413 (4 MB for the import, else 64 KB).
+//! 1. No such route: 404 `not_found`. Another method: 405 with `Allow`. Over the limit: 413 (4 MB for the imports, else 64 KB).
 //! 2. No bearer token: 401 `unauthorized`. `X-Tenant` that is no UUID: 400.
 //! 3. A token that is not valid (any more): 401. Not staff, or too low a role: 403 `forbidden`. Several shops and no `X-Tenant`: 400. Nothing
 //!    written. Only who may act learns what else is wrong with the request.
@@ -28,16 +32,15 @@ use shared::edge::Incoming;
 use shared::error::{ApiError, Code};
 
 use crate::staff::{Role, Staff};
-use crate::{Config, alerts, import, jobs, orders, outbox, products, refund, replace};
+use crate::{Config, ad_spend, alerts, experiments, import, jobs, orders, outbox, products, refund, replace, reports};
 
 const MAX_BODY: usize = 64 * 1024;
 
 /// Bytes the body of a request to this path may have.
 pub fn body_limit(path: &str) -> usize {
-    if path.trim_end_matches('/') == "/api/admin/codes/import" {
-        import::MAX_FILE
-    } else {
-        MAX_BODY
+    match path.trim_end_matches('/') {
+        "/api/admin/codes/import" | "/api/admin/ad-spend/import" => import::MAX_FILE,
+        _ => MAX_BODY,
     }
 }
 
@@ -58,6 +61,12 @@ enum Action<'a> {
     Jobs,
     Outbox,
     Replay(&'a str),
+    Experiments,
+    CreateExperiment,
+    UpdateExperiment(&'a str),
+    ExperimentResults(&'a str),
+    ImportAdSpend,
+    Report(&'a str),
 }
 
 impl<'a> Action<'a> {
@@ -93,13 +102,32 @@ impl<'a> Action<'a> {
             (["outbox"], _) => Err(ApiError::method_not_allowed("GET")),
             (["outbox", id, "replay"], "POST") => Ok(Self::Replay(id)),
             (["outbox", _, "replay"], _) => Err(ApiError::method_not_allowed("POST")),
+            (["experiments"], "GET") => Ok(Self::Experiments),
+            (["experiments"], "POST") => Ok(Self::CreateExperiment),
+            (["experiments"], _) => Err(ApiError::method_not_allowed("GET, POST")),
+            (["experiments", id], "PATCH") => Ok(Self::UpdateExperiment(id)),
+            (["experiments", _], _) => Err(ApiError::method_not_allowed("PATCH")),
+            (["experiments", id, "results"], "GET") => Ok(Self::ExperimentResults(id)),
+            (["experiments", _, "results"], _) => Err(ApiError::method_not_allowed("GET")),
+            (["ad-spend", "import"], "POST") => Ok(Self::ImportAdSpend),
+            (["ad-spend", "import"], _) => Err(ApiError::method_not_allowed("POST")),
+            (["reports", function], "GET") => Ok(Self::Report(function)),
+            (["reports", _], _) => Err(ApiError::method_not_allowed("GET")),
             _ => Err(Code::NotFound.into()),
         }
     }
 
     fn min_role(self) -> Role {
         match self {
-            Self::Stock | Self::Products | Self::Orders | Self::Alerts | Self::Jobs | Self::Outbox => Role::Viewer,
+            Self::Stock
+            | Self::Products
+            | Self::Orders
+            | Self::Alerts
+            | Self::Jobs
+            | Self::Outbox
+            | Self::Experiments
+            | Self::ExperimentResults(_)
+            | Self::Report(_) => Role::Viewer,
             Self::ImportCodes
             | Self::ReplaceCode(_)
             | Self::CreateProduct
@@ -108,7 +136,10 @@ impl<'a> Action<'a> {
             | Self::Resolve(_)
             | Self::Refund(_)
             | Self::ResolveAlert(_)
-            | Self::Replay(_) => Role::Manager,
+            | Self::Replay(_)
+            | Self::CreateExperiment
+            | Self::UpdateExperiment(_)
+            | Self::ImportAdSpend => Role::Manager,
         }
     }
 }
@@ -144,6 +175,12 @@ async fn run(config: &Config, request: &Incoming, staff: &Staff, action: Action<
         Action::Jobs => jobs::list(staff).await,
         Action::Outbox => outbox::list(request, staff).await,
         Action::Replay(id) => outbox::replay(config, request, staff, id).await,
+        Action::Experiments => experiments::list(request, staff).await,
+        Action::CreateExperiment => experiments::create(request, staff).await,
+        Action::UpdateExperiment(id) => experiments::update(request, staff, id).await,
+        Action::ExperimentResults(id) => experiments::results(staff, id).await,
+        Action::ImportAdSpend => ad_spend::import(request, staff).await,
+        Action::Report(function) => reports::show(request, staff, function).await,
     }
 }
 
@@ -170,6 +207,16 @@ mod tests {
             (Method::GET, "/api/admin/jobs", Action::Jobs),
             (Method::GET, "/api/admin/outbox", Action::Outbox),
             (Method::POST, "/api/admin/outbox/1/replay", Action::Replay("1")),
+            (Method::GET, "/api/admin/experiments", Action::Experiments),
+            (Method::POST, "/api/admin/experiments", Action::CreateExperiment),
+            (Method::PATCH, "/api/admin/experiments/1", Action::UpdateExperiment("1")),
+            (Method::GET, "/api/admin/experiments/1/results", Action::ExperimentResults("1")),
+            (Method::POST, "/api/admin/ad-spend/import", Action::ImportAdSpend),
+            (
+                Method::GET,
+                "/api/admin/reports/get_rfm_segments",
+                Action::Report("get_rfm_segments"),
+            ),
         ] {
             assert_eq!(Action::of(&method, path).unwrap(), action, "{method} {path}");
         }
@@ -190,7 +237,13 @@ mod tests {
             (Method::POST, "/api/admin/outbox", Code::MethodNotAllowed),
             (Method::GET, "/api/admin/outbox/1/replay", Code::MethodNotAllowed),
             (Method::POST, "/api/admin/outbox/1", Code::NotFound),
-            (Method::GET, "/api/admin/reports/revenue", Code::NotFound),
+            (Method::DELETE, "/api/admin/experiments/1", Code::MethodNotAllowed),
+            (Method::POST, "/api/admin/experiments/1/results", Code::MethodNotAllowed),
+            (Method::GET, "/api/admin/ad-spend/import", Code::MethodNotAllowed),
+            (Method::GET, "/api/admin/ad-spend", Code::NotFound),
+            (Method::POST, "/api/admin/reports/get_rfm_segments", Code::MethodNotAllowed),
+            (Method::GET, "/api/admin/reports", Code::NotFound),
+            (Method::GET, "/api/admin/reports/get_rfm_segments/1", Code::NotFound),
             (Method::GET, "/api/admin", Code::NotFound),
         ] {
             assert_eq!(Action::of(&method, path).unwrap_err().code, code, "{method} {path}");
@@ -198,7 +251,8 @@ mod tests {
     }
 
     #[test]
-    fn only_the_import_takes_a_large_body() {
+    fn only_the_imports_take_a_large_body() {
+        assert_eq!(body_limit("/api/admin/ad-spend/import"), 4 * 1024 * 1024);
         assert_eq!(body_limit("/api/admin/codes/import"), 4 * 1024 * 1024);
         assert_eq!(body_limit("/api/admin/products"), 64 * 1024);
     }

@@ -23,9 +23,9 @@ use shared::money::Amount;
 use shared::postgrest::{DbError, Rpc};
 use uuid::Uuid;
 
-use crate::sheet::{self, Problem, Row, Skipped};
+use crate::sheet::{self, Row, Skipped};
 use crate::staff::{Role, Staff};
-use crate::{Config, upload, wake};
+use crate::{Config, table, upload, wake};
 
 pub const MAX_FILE: usize = 4 * 1024 * 1024;
 /// Rows per call: half of what `api.import_codes` takes, so that a slow database stays far from its statement timeout, and a full file needs
@@ -84,10 +84,7 @@ pub async fn codes(config: &Config, request: &Incoming, staff: &Staff) -> Result
     staff.require(Role::Manager).await?;
     let content_type = header_text(&request.headers, header::CONTENT_TYPE.as_str(), 200).unwrap_or_default();
     let file = upload::file(&request.content_type(), &content_type, &request.body)?;
-    let sheet = sheet::read(file, request.now).map_err(|problem| match problem {
-        Problem::TooManyRows => ApiError::new(Code::BodyTooLarge).field("file", format_args!("must have at most {} rows", sheet::MAX_ROWS)),
-        Problem::Unreadable(problem) => ApiError::new(Code::InvalidRequest).field("file", problem),
-    })?;
+    let sheet = sheet::read(file, request.now).map_err(table::refused)?;
     let batch_id = format!("import_{}", request.now.timestamp_millis());
     let (mut imported, mut errors) = (0, sheet.skipped);
     let mut failure = None;

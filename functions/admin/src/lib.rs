@@ -1,10 +1,13 @@
-//! Worker `admin`: what the staff does with codes, products, orders, alerts and messages.
+//! Worker `admin`: what the staff does with codes, products, orders, alerts, messages, experiments and ad spend.
 //!
 //! In scope: checking what a member of staff asks for, sealing codes before they reach the database, and calling the database in the
 //! member's own name. Out of scope: rights. They are those of the token's owner, and SQL functions decide and audit; this Worker's own
 //! role may only ask for its health and deliver waiting orders.
 
+mod ad_spend;
 mod alerts;
+mod exact;
+mod experiments;
 mod handler;
 mod import;
 mod jobs;
@@ -14,8 +17,12 @@ mod products;
 mod read;
 mod refund;
 mod replace;
+mod reports;
 mod sheet;
+mod spend_sheet;
 mod staff;
+mod statistics;
+mod table;
 mod upload;
 mod wake;
 mod wire;

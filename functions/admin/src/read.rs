@@ -141,9 +141,19 @@ impl Query {
         self.value(name, "must be an amount such as 49.99", |text| text.parse().ok())
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
     pub fn limit(&mut self, max: u32) -> Option<u32> {
-        self.value("limit", &format!("must be a whole number from 1 to {max}"), |text| {
-            text.parse().ok().filter(|limit| (1..=max).contains(limit))
+        self.whole("limit", 1, max)
+    }
+
+    /// A whole number between these two, both included.
+    pub fn whole(&mut self, name: &str, min: u32, max: u32) -> Option<u32> {
+        self.value(name, &format!("must be a whole number from {min} to {max}"), |text| {
+            let plain = text.bytes().all(|b| b.is_ascii_digit());
+            text.parse().ok().filter(|number| plain && (min..=max).contains(number))
         })
     }
 

@@ -1,21 +1,20 @@
 //! A sheet of codes: CSV in UTF-8 with a header line, as L-20 has it. Pure.
 //!
-//! Columns by name, in any order and case: `code`, `nominal`, `product_id` are required; `cost_price`, `currency`, `expires_at` may be there,
-//! or blank in single rows. A column of another name is refused: a misspelt `cost_price` that is ignored would lose every cost.
+//! Columns by name, in any order and case ([`crate::table`]): `code`, `nominal`, `product_id` are required; `cost_price`, `currency`,
+//! `expires_at` may be there, or blank in single rows.
 //!
 //! Amounts are plain decimals with a point (LD-41). `expires_at` is an RFC 3339 time or a date, which means its first moment in UTC.
 //!
-//! Nothing here prints a code: problems of the file name columns by number (a file without a header has codes there), and those of a
-//! row carry the last characters only.
+//! Nothing here prints a code: problems of a row carry its last characters only.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use csv::{ReaderBuilder, StringRecord, Trim};
 use serde::Serialize;
 use shared::codes::{MAX_CODE_BYTES, last4};
 use shared::money::Amount;
 use uuid::Uuid;
 
-pub const MAX_ROWS: usize = 10_000;
+use crate::table::{self, Cells, Problem};
+
 /// Shorter than this, white space and hyphens aside, is no gift code.
 const MIN_CODE: usize = 4;
 const COLUMNS: [&str; 6] = ["code", "nominal", "product_id", "cost_price", "currency", "expires_at"];
@@ -46,36 +45,15 @@ pub struct Sheet {
     pub skipped: Vec<Skipped>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub enum Problem {
-    TooManyRows,
-    Unreadable(String),
-}
-
 pub fn read(file: &[u8], now: DateTime<Utc>) -> Result<Sheet, Problem> {
-    let text = std::str::from_utf8(file).map_err(|_| Problem::Unreadable("must be UTF-8".into()))?;
-    // Spreadsheets put a byte order mark in front.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(Trim::All)
-        .from_reader(text.as_bytes());
-    let mut record = StringRecord::new();
-    let unreadable = |_| Problem::Unreadable("is not CSV".into());
-    reader.read_record(&mut record).map_err(unreadable)?;
-    let columns = Columns::of(&record)?;
     let mut sheet = Sheet {
         rows: Vec::new(),
         skipped: Vec::new(),
     };
-    let mut number = 0;
-    while reader.read_record(&mut record).map_err(unreadable)? {
-        number += 1;
-        if number > MAX_ROWS {
-            return Err(Problem::TooManyRows);
-        }
-        match columns.row(number, &record, now) {
+    table::read(file, &COLUMNS, REQUIRED, |number, cells| {
+        // With another number of fields it cannot be told which is the code.
+        let cells = cells.ok_or((None, "wrong_number_of_fields"));
+        match cells.and_then(|cells| row(number, &cells, now)) {
             Ok(row) => sheet.rows.push(row),
             Err((last4, reason)) => sheet.skipped.push(Skipped {
                 row: number,
@@ -83,91 +61,50 @@ pub fn read(file: &[u8], now: DateTime<Utc>) -> Result<Sheet, Problem> {
                 reason: reason.into(),
             }),
         }
-    }
-    if number == 0 {
-        Err(Problem::Unreadable("has no rows".into()))
-    } else {
-        Ok(sheet)
-    }
+    })?;
+    Ok(sheet)
 }
 
-/// Where each of [`COLUMNS`] stands.
-struct Columns {
-    places: [Option<usize>; COLUMNS.len()],
-    count: usize,
+fn row(number: usize, cells: &Cells, now: DateTime<Utc>) -> Result<Row, (Option<String>, &'static str)> {
+    let code = cells.get(0).ok_or((None, "missing_code"))?;
+    let because = |reason| (shown(code), reason);
+    if !is_code(code) {
+        return Err(because("invalid_code"));
+    }
+    let nominal = cells
+        .get(1)
+        .and_then(|text| text.parse::<Amount>().ok())
+        .filter(|amount| !amount.is_zero());
+    let product_id = cells.get(2).and_then(|text| text.parse::<Uuid>().ok());
+    let cost_price = cells
+        .get(3)
+        .map(str::parse::<Amount>)
+        .transpose()
+        .map_err(|_| because("invalid_cost_price"))?;
+    let expires_at = cells
+        .get(5)
+        .map(|text| end_of(text).ok_or_else(|| because("invalid_expires_at")))
+        .transpose()?;
+    if expires_at.is_some_and(|end| end <= now) {
+        return Err(because("expired"));
+    }
+    let currency = cells.get(4).map(str::to_ascii_uppercase);
+    if currency.as_ref().is_some_and(|text| !is_currency(text)) {
+        return Err(because("invalid_currency"));
+    }
+    Ok(Row {
+        number,
+        code: code.to_owned(),
+        nominal: nominal.ok_or_else(|| because("invalid_nominal"))?,
+        product_id: product_id.ok_or_else(|| because("invalid_product_id"))?,
+        cost_price,
+        currency,
+        expires_at,
+    })
 }
 
-impl Columns {
-    fn of(header: &StringRecord) -> Result<Self, Problem> {
-        let mut places = [None; COLUMNS.len()];
-        for (index, name) in header.iter().enumerate() {
-            let Some(known) = COLUMNS.iter().position(|column| column.eq_ignore_ascii_case(name)) else {
-                return Err(Problem::Unreadable(format!(
-                    "column {} has another name than {}",
-                    index + 1,
-                    COLUMNS.join(", ")
-                )));
-            };
-            if places[known].replace(index).is_some() {
-                return Err(Problem::Unreadable(format!("has the column {} twice", COLUMNS[known])));
-            }
-        }
-        let missing: Vec<&str> = (0..REQUIRED).filter(|i| places[*i].is_none()).map(|i| COLUMNS[i]).collect();
-        if !missing.is_empty() {
-            return Err(Problem::Unreadable(format!("has no column {}", missing.join(", "))));
-        }
-        Ok(Self {
-            places,
-            count: header.len(),
-        })
-    }
-
-    fn row(&self, number: usize, record: &StringRecord, now: DateTime<Utc>) -> Result<Row, (Option<String>, &'static str)> {
-        if record.len() != self.count {
-            // Which field is the code cannot be told.
-            return Err((None, "wrong_number_of_fields"));
-        }
-        let cell = |index: usize| {
-            self.places[index]
-                .and_then(|place| record.get(place))
-                .filter(|text| !text.is_empty())
-        };
-        let code = cell(0).ok_or((None, "missing_code"))?;
-        let because = |reason| (shown(code), reason);
-        if !is_code(code) {
-            return Err(because("invalid_code"));
-        }
-        let nominal = cell(1)
-            .and_then(|text| text.parse::<Amount>().ok())
-            .filter(|amount| !amount.is_zero());
-        let product_id = cell(2).and_then(|text| text.parse::<Uuid>().ok());
-        let cost_price = cell(3)
-            .map(str::parse::<Amount>)
-            .transpose()
-            .map_err(|_| because("invalid_cost_price"))?;
-        let expires_at = cell(5)
-            .map(|text| end_of(text).ok_or_else(|| because("invalid_expires_at")))
-            .transpose()?;
-        if expires_at.is_some_and(|end| end <= now) {
-            return Err(because("expired"));
-        }
-        let currency = cell(4).map(str::to_ascii_uppercase);
-        if currency
-            .as_ref()
-            .is_some_and(|text| text.len() != 3 || !text.bytes().all(|b| b.is_ascii_uppercase()))
-        {
-            return Err(because("invalid_currency"));
-        }
-        Ok(Row {
-            number,
-            code: code.to_owned(),
-            nominal: nominal.ok_or_else(|| because("invalid_nominal"))?,
-            product_id: product_id.ok_or_else(|| because("invalid_product_id"))?,
-            cost_price,
-            currency,
-            expires_at,
-        })
-    }
+pub fn is_currency(text: &str) -> bool {
+    text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase())
 }
 
 fn is_code(text: &str) -> bool {
@@ -193,6 +130,7 @@ fn end_of(text: &str) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::MAX_ROWS;
     use proptest::prelude::*;
 
     const PRODUCT: &str = "00000000-0000-4000-8000-000000000011";

@@ -1,17 +1,18 @@
 //! What an event may look like. Pure: the time and the cookies come in.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::client_info::Device;
 use uuid::Uuid;
 
+use crate::click_ids::{self, ClickIds};
+use crate::clock::Clock;
+
 /// Largest `data`, in bytes of JSON text.
 pub const MAX_DATA_BYTES: usize = 8 * 1024;
 /// Deepest nesting of `data`.
 pub const MAX_DATA_DEPTH: usize = 8;
-/// Events that happened longer ago are refused as `too_old`.
-pub const MAX_AGE: TimeDelta = TimeDelta::days(7);
 const MAX_ID: usize = 128;
 const MAX_URL: usize = 2048;
 const MAX_UTM: usize = 255;
@@ -65,26 +66,41 @@ pub struct Event {
     pub event_id: Uuid,
     pub event_type: String,
     pub session_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub visitor_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub referrer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub utm_source: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub utm_medium: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub utm_campaign: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub utm_content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub utm_term: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub session_duration: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub page_duration: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scroll_depth: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub device_type: Option<Device>,
+    #[serde(skip_serializing_if = "ClickIds::is_empty")]
+    pub click_ids: ClickIds,
     pub created_at: DateTime<Utc>,
 }
 
 /// What the request around the event knows.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    pub now: DateTime<Utc>,
+    pub clock: Clock,
     pub session_cookie: Option<String>,
     pub visitor_cookie: Option<String>,
 }
@@ -113,19 +129,22 @@ fn check(value: Value, around: &Surroundings, named_id: Option<Uuid>, fresh_id: 
         check_data(data)?;
     }
     let sent: Sent = serde_json::from_value(value.clone()).map_err(|_| wrong_type(&value))?;
-    if sent.event_id.is_some() && named_id.is_none() {
+    // Version 8 is kept for the server's own events: their ids follow from the order's, which a buyer knows.
+    if sent.event_id.is_some() && named_id.is_none_or(|id| id.get_version_num() == 8) {
         return Err("invalid_event_id".into());
     }
     let event_type = sent.event_type.filter(|t| !t.is_empty()).ok_or("missing_event_type")?;
     check_type(&event_type)?;
     let session_id = text("session_id", sent.session_id.or_else(|| around.session_cookie.clone()), MAX_ID)?;
-    let created_at = occurred_at(sent.sent_at.as_deref(), around.now)?;
+    let created_at = around.clock.occurred_at(sent.sent_at.as_deref())?;
+    let url = address("url", sent.url)?;
     Ok(Event {
         event_id: named_id.unwrap_or(fresh_id),
         event_type,
         session_id: session_id.ok_or("missing_session_id")?,
         visitor_id: text("visitor_id", sent.visitor_id.or_else(|| around.visitor_cookie.clone()), MAX_ID)?,
-        url: address("url", sent.url)?,
+        click_ids: url.as_deref().map(click_ids::of).unwrap_or_default(),
+        url,
         referrer: text("referrer", sent.referrer, MAX_URL)?,
         utm_source: text("utm_source", sent.utm_source, MAX_UTM)?,
         utm_medium: text("utm_medium", sent.utm_medium, MAX_UTM)?,
@@ -152,18 +171,6 @@ fn check_type(event_type: &str) -> Result<(), String> {
         (1..=40).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
     });
     if custom { Ok(()) } else { Err("unknown_event_type".into()) }
-}
-
-/// `sent_at` where it is believable; a clock that runs ahead is taken as now.
-fn occurred_at(sent_at: Option<&str>, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
-    let Some(text) = sent_at else { return Ok(now) };
-    let sent = DateTime::parse_from_rfc3339(text)
-        .map_err(|_| "invalid_sent_at")?
-        .with_timezone(&Utc);
-    if now.signed_duration_since(sent) > MAX_AGE {
-        return Err("too_old".into());
-    }
-    Ok(sent.min(now))
 }
 
 fn text(field: &str, value: Option<String>, limit: usize) -> Result<Option<String>, String> {
@@ -216,7 +223,7 @@ fn depth(value: &Value) -> usize {
 }
 
 /// Postgres stores no U+0000, neither in text nor in jsonb.
-fn holds_nul(value: &Value) -> bool {
+pub fn holds_nul(value: &Value) -> bool {
     match value {
         Value::String(s) => s.contains('\0'),
         Value::Array(items) => items.iter().any(holds_nul),
@@ -250,132 +257,5 @@ fn wrong_type(value: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    fn around() -> Surroundings {
-        Surroundings {
-            now: "2026-01-15T12:00:00Z".parse().unwrap(),
-            session_cookie: None,
-            visitor_cookie: None,
-        }
-    }
-
-    fn verdict(value: Value) -> Result<Event, String> {
-        read(&value.to_string(), &around(), Uuid::from_u128(9)).map_err(|(_, reason)| reason)
-    }
-
-    fn with(member: &str, value: Value) -> Value {
-        let mut event = json!({"event_type": "page_view", "session_id": "s-1"});
-        event[member] = value;
-        event
-    }
-
-    #[test]
-    fn a_minimal_event_is_accepted() {
-        let event = verdict(json!({"event_type": "page_view", "session_id": "s-1", "unknown": [1], "url": null})).unwrap();
-        assert_eq!(event.event_id, Uuid::from_u128(9));
-        assert_eq!(event.created_at, around().now);
-        assert_eq!(event.url, None);
-    }
-
-    #[test]
-    fn every_type_is_placed() {
-        for name in BROWSER_TYPES
-            .iter()
-            .chain(&["x_a", "x_gift_opened_2", &format!("x_{}", "a".repeat(40))])
-        {
-            assert!(verdict(with("event_type", json!(name))).is_ok(), "{name}");
-        }
-        for name in SERVER_TYPES {
-            assert_eq!(verdict(with("event_type", json!(name))).unwrap_err(), "server_only_type");
-        }
-        for name in ["x_", "x_A", "X_a", "page-view", "purchase", &format!("x_{}", "a".repeat(41))] {
-            assert_eq!(
-                verdict(with("event_type", json!(name))).unwrap_err(),
-                "unknown_event_type",
-                "{name}"
-            );
-        }
-        assert_eq!(BROWSER_TYPES.len() + SERVER_TYPES.len(), 16);
-    }
-
-    #[test]
-    fn each_wrong_member_has_its_reason() {
-        let deep = (0..MAX_DATA_DEPTH).fold(json!({}), |inner, _| json!({"a": inner}));
-        for (member, value, reason) in [
-            ("event_type", json!(null), "missing_event_type"),
-            ("event_type", json!(7), "invalid_event_type"),
-            ("session_id", json!(""), "missing_session_id"),
-            ("session_id", json!("s".repeat(129)), "too_long_session_id"),
-            ("event_id", json!("nope"), "invalid_event_id"),
-            ("event_id", json!(5), "invalid_event_id"),
-            ("sent_at", json!("yesterday"), "invalid_sent_at"),
-            ("sent_at", json!("2026-01-08T11:59:59Z"), "too_old"),
-            ("url", json!("javascript:alert(1)"), "invalid_url"),
-            ("url", json!(format!("/{}", "a".repeat(2048))), "too_long_url"),
-            ("session_duration", json!(12.5), "invalid_session_duration"),
-            ("page_duration", json!("12"), "invalid_page_duration"),
-            ("page_duration", json!(-1), "out_of_range_page_duration"),
-            ("scroll_depth", json!(101), "out_of_range_scroll_depth"),
-            ("device_type", json!("fridge"), "invalid_device_type"),
-            ("data", json!([1]), "data_not_an_object"),
-            ("data", json!({"a": "x".repeat(MAX_DATA_BYTES)}), "data_too_large"),
-            ("data", deep, "data_too_deep"),
-            ("data", json!({"a": ["\u{0}"]}), "nul_character"),
-        ] {
-            assert_eq!(verdict(with(member, value.clone())).unwrap_err(), reason, "{member}: {value}");
-        }
-        assert_eq!(verdict(json!([1])).unwrap_err(), "not_an_object");
-    }
-
-    #[test]
-    fn the_time_is_believed_within_a_week_and_never_in_the_future() {
-        let at = |text: &str| verdict(with("sent_at", json!(text))).unwrap().created_at;
-        assert_eq!(
-            at("2026-01-15T13:00:00+02:00"),
-            "2026-01-15T11:00:00Z".parse::<DateTime<Utc>>().unwrap()
-        );
-        assert_eq!(at("2026-01-08T12:00:00Z"), "2026-01-08T12:00:00Z".parse::<DateTime<Utc>>().unwrap());
-        assert_eq!(at("2027-01-01T00:00:00Z"), around().now);
-    }
-
-    #[test]
-    fn cookies_fill_in_and_body_values_win() {
-        let around = Surroundings {
-            session_cookie: Some("c".into()),
-            visitor_cookie: Some("v".into()),
-            ..around()
-        };
-        let event = read(r#"{"event_type":"page_view"}"#, &around, Uuid::nil()).unwrap();
-        assert_eq!((event.session_id.as_str(), event.visitor_id.as_deref()), ("c", Some("v")));
-        let event = read(r#"{"event_type":"page_view","session_id":"b"}"#, &around, Uuid::nil()).unwrap();
-        assert_eq!(event.session_id, "b");
-    }
-
-    #[test]
-    fn fragments_are_dropped_from_addresses() {
-        let event = verdict(with("url", json!("https://shop.example/success?orderId=1#t=secret"))).unwrap();
-        assert_eq!(event.url.as_deref(), Some("https://shop.example/success?orderId=1"));
-    }
-
-    #[test]
-    fn a_broken_event_keeps_the_id_it_named() {
-        let id = Uuid::from_u128(5);
-        let raw = json!({"event_id": id, "event_type": "nope", "session_id": "s"}).to_string();
-        assert_eq!(read(&raw, &around(), Uuid::nil()), Err((Some(id), "unknown_event_type".into())));
-        assert_eq!(
-            read(r#"{"event_type":"\ud800"}"#, &around(), Uuid::nil()),
-            Err((None, "not_json".into()))
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_gets_a_verdict(raw in ".{0,200}") {
-            let _ = read(&raw, &around(), Uuid::nil());
-        }
-    }
-}
+#[path = "event_tests.rs"]
+mod tests;

@@ -1,31 +1,44 @@
-//! Worker `events`: the browser's own account of a visit, stored once per event.
+//! Worker `events`: the browser's own account of a visit, stored once per event; which variant of an experiment a visitor sees.
 //!
-//! In scope: checking events one by one, adding what only the edge knows (address, place, device, time), storing them in one call.
-//! Out of scope: sessions and attribution (the tracker), numbers (SQL functions of schema `api`).
+//! In scope: checking events one by one, adding what only the edge knows (address, place, device, program, time), storing them in one call or
+//! through a queue, and storing what the queue delivers; drawing visitors into variants. Out of scope: sessions and attribution (the
+//! tracker), visits and duplicates (SQL), numbers (SQL functions of schema `api`).
 
+mod bucket;
+mod click_ids;
+mod clock;
+mod collect;
+mod consumer;
 mod event;
+mod experiments;
 mod handler;
+mod programs;
+mod queue;
+mod store;
 mod wire;
 
 use http::Response;
 use shared::edge::{self, BindingError, Bindings};
 use shared::postgrest::Db;
 use uuid::Uuid;
-use worker::{Context, Env, HttpRequest, event};
+use worker::{Context, Env, HttpRequest, MessageBatch, event};
 
 /// Bindings of this Worker, checked.
 pub struct Config {
     pub db: Db,
     pub default_tenant: Option<Uuid>,
     pub trusted_proxy: Option<String>,
+    /// `None` without `EVENTS_QUEUE`: events then go straight into the database.
+    pub queue: Option<queue::Queue>,
 }
 
 impl Config {
-    fn from_bindings(bindings: &Bindings) -> Result<Self, BindingError> {
+    fn from_bindings(bindings: &Bindings, queue: Option<worker::Queue>) -> Result<Self, BindingError> {
         Ok(Self {
             db: bindings.db()?,
             default_tenant: bindings.default_tenant()?,
             trusted_proxy: bindings.optional("TRUSTED_PROXY"),
+            queue: queue.map(queue::Queue),
         })
     }
 }
@@ -33,14 +46,27 @@ impl Config {
 #[event(fetch)]
 async fn fetch(request: HttpRequest, env: Env, _ctx: Context) -> worker::Result<Response<String>> {
     let health_db = |config: &Config| Some(config.db.clone());
-    edge::serve(
+    let queue = env.queue("EVENTS_QUEUE").ok();
+    let config = |bindings: &Bindings| Config::from_bindings(bindings, queue);
+    edge::serve("events", request, &env, handler::MAX_BODY, config, health_db, handler::handle).await
+}
+
+#[event(queue)]
+async fn consume(batch: MessageBatch<()>, env: Env, _ctx: Context) -> worker::Result<()> {
+    let (name, delivered) = (batch.queue(), queue::Batch::of(&batch));
+    let run = edge::run_queue(
         "events",
-        request,
+        &name,
         &env,
-        handler::MAX_BODY,
-        Config::from_bindings,
-        health_db,
-        handler::handle,
-    )
-    .await
+        |bindings| bindings.db(),
+        async |db| {
+            let (fates, counts, error) = consumer::consume(&db, &name, &delivered.deliveries(), edge::now()).await;
+            delivered.settle(&fates);
+            (counts, error)
+        },
+    );
+    if !run.await {
+        delivered.put_back();
+    }
+    Ok(())
 }

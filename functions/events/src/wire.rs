@@ -11,6 +11,15 @@ pub struct Batch<'a> {
     pub events: Option<Vec<&'a RawValue>>,
 }
 
+/// When the sender says that it sent the batch, by its own clock. What cannot be read is as good as none.
+pub fn sent_at(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Sending {
+        sent_at: Option<String>,
+    }
+    serde_json::from_str::<Sending>(text).ok()?.sent_at
+}
+
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchAnswer {
@@ -41,10 +50,20 @@ pub struct EventResult {
 pub enum Verdict {
     Stored,
     Duplicate,
+    /// The queue has it; what becomes of it is not known yet.
+    Accepted,
     Rejected,
 }
 
 impl EventResult {
+    pub fn accepted(event_id: Uuid) -> Self {
+        Self {
+            event_id: Some(event_id),
+            status: Verdict::Accepted,
+            reason: None,
+        }
+    }
+
     pub fn rejected(event_id: Option<Uuid>, reason: impl Into<String>) -> Self {
         Self {
             event_id,

@@ -77,6 +77,8 @@ pub fn content_type(file: &str) -> &'static str {
         "html" => "text/html; charset=utf-8",
         "css" => "text/css; charset=utf-8",
         "js" => "text/javascript; charset=utf-8",
+        // Type declarations, for an editor or a compiler that fetches them.
+        "ts" => "application/typescript; charset=utf-8",
         "json" => "application/json",
         "svg" => "image/svg+xml",
         "png" => "image/png",
@@ -96,6 +98,8 @@ mod tests {
     fn endings_name_the_content_type() {
         assert_eq!(content_type("index.html"), "text/html; charset=utf-8");
         assert_eq!(content_type("css/shop.css"), "text/css; charset=utf-8");
+        assert_eq!(content_type("lv.js"), "text/javascript; charset=utf-8");
+        assert_eq!(content_type("lv.d.ts"), "application/typescript; charset=utf-8");
         assert_eq!(content_type("file.exe"), "application/octet-stream");
     }
 

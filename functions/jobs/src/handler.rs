@@ -29,6 +29,7 @@ const FULFIL_WAITING: Rpc = Rpc::idempotent("fulfil_waiting");
 const CHECK_PENDING_PAYMENTS: Rpc = Rpc::idempotent("check_pending_payments");
 const CHECK_STOCK: Rpc = Rpc::idempotent("check_stock");
 const PURGE: Rpc = Rpc::idempotent("purge");
+const REPLAY_EVENTS: Rpc = Rpc::idempotent("replay_events");
 
 /// The time a run acts at. `None`, the rule, is the database's own clock: a Worker's may differ from it, and leases and due times
 /// are compared there. `Some` comes from the test clock only.
@@ -50,9 +51,11 @@ pub async fn run_job(config: &Config, name: &str, now: Now, allowance: &Allowanc
         "reconcile" => report(reconcile::run(config, now, allowance).await),
         "refunds" => report(refunds::run(config, now, allowance.fits(refunds::CALLS_OF_ONE, 1).clamp(1, refunds::BATCH)).await),
         "refresh_metrics" => report(metrics::run(config, now, allowance).await),
+        "refresh_daily_metrics" => report(metrics::refresh_daily(config).await),
         "ledger_digest" => report(digest::run(config, now, allowance).await),
         "reseal_codes" => report(reseal::run(config, now, allowance).await),
         "purge" => Ok(config.db.call(PURGE, &json!({"now": now})).await?),
+        "replay_events" => Ok(config.db.call(REPLAY_EVENTS, &json!({"now": now})).await?),
         _ => Err(Code::JobNotFound.into()),
     }
 }

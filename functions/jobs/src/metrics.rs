@@ -1,4 +1,7 @@
-//! Counters of purchases and of partners' links follow what was written since the last run. Running it twice changes nothing.
+//! Figures kept ready: counters of purchases and of partners' links follow what was written since the last run (`refresh_metrics`), and the
+//! figures per day and channel are counted anew (`refresh_daily_metrics`). Running either twice changes nothing.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -12,6 +15,8 @@ use crate::handler::Now;
 /// Calls of `fold_counters` in one run.
 const ROUNDS: u32 = 4;
 const FOLD_COUNTERS: Rpc = Rpc::idempotent("fold_counters");
+/// The function may take a minute by its own `statement_timeout`.
+const REFRESH_DAILY_METRICS: Rpc = Rpc::once("refresh_daily_metrics").waiting(Duration::from_secs(65));
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Report {
@@ -38,4 +43,24 @@ pub async fn run(config: &Config, now: Now, allowance: &Allowance) -> Result<Rep
         }
     }
     Ok(total)
+}
+
+/// What became of a refresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Refreshed,
+    /// Another run is at it.
+    Busy,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Refresh {
+    pub outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u32>,
+}
+
+pub async fn refresh_daily(config: &Config) -> Result<Refresh, ApiError> {
+    Ok(config.db.call(REFRESH_DAILY_METRICS, &json!({})).await?)
 }

@@ -13,13 +13,13 @@
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use shared::client_info;
+use shared::cors::Cors;
 use shared::edge::{self, Incoming};
 use shared::error::{ApiError, Code};
 use shared::postgrest::Rpc;
 use uuid::Uuid;
 
 use crate::Config;
-use crate::cors::Cors;
 use crate::lead::{Lead, Utm};
 use crate::turnstile::Solved;
 use crate::wire::{Captured, Receipt};

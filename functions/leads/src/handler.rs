@@ -2,15 +2,15 @@
 //!
 //! | route | module |
 //! |---|---|
-//! | `POST /api/leads`, `OPTIONS /api/leads` | [`crate::capture`], [`crate::cors`] |
+//! | `POST /api/leads`, `OPTIONS /api/leads` | [`crate::capture`], [`shared::cors`] |
 //! | `GET /l/{code}` | [`crate::links`] |
 //! | `GET\|POST /u/{token}` | [`crate::unsubscribe`] |
 
 use http::{Method, Response};
+use shared::cors::Cors;
 use shared::edge::Incoming;
 use shared::error::{ApiError, Code};
 
-use crate::cors::Cors;
 use crate::{Config, capture, links, unsubscribe};
 
 pub const MAX_BODY: usize = 64 * 1024;
@@ -27,18 +27,11 @@ pub async fn handle(config: Config, request: Incoming) -> Result<Response<String
 
 /// Every answer, a refusal too, carries the headers that let the tenant's own pages read it.
 async fn leads(config: &Config, request: &Incoming) -> Result<Response<String>, ApiError> {
-    let cors = Cors::of(config, request).await?;
-    let answer = match request.method {
-        Method::POST => capture::capture(config, request, &cors).await,
-        Method::OPTIONS => return Ok(cors.preflight()),
-        _ => Err(ApiError::method_not_allowed("POST, OPTIONS")),
-    };
-    match answer {
-        Ok(mut response) => {
-            response.headers_mut().extend(cors.headers());
-            Ok(response)
-        }
-        Err(error) => Err(error.headers(cors.headers())),
+    let cors = Cors::of(&config.db, config.default_tenant, request).await?;
+    match request.method {
+        Method::POST => cors.on(capture::capture(config, request, &cors).await),
+        Method::OPTIONS => Ok(cors.preflight("POST", "POST, OPTIONS")),
+        _ => cors.on(Err(ApiError::method_not_allowed("POST, OPTIONS"))),
     }
 }
 

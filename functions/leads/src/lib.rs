@@ -4,7 +4,6 @@
 //! scope: who is the same person and what a phone number means (SQL, where the tenant's settings are), sending messages (jobs).
 
 mod capture;
-mod cors;
 mod handler;
 mod lead;
 mod links;

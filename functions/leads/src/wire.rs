@@ -29,15 +29,6 @@ pub enum Captured {
     UnknownTenant,
 }
 
-/// `api.check_origin`
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum OriginVerdict {
-    Allowed,
-    Refused,
-    UnknownTenant,
-}
-
 /// `api.follow_link`
 #[derive(Debug, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]

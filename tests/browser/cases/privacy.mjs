@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { sound, visitor } from '../src/browser.mjs';
 import { choose, order } from '../src/steps.mjs';
+import { delivered } from '../src/tracked.mjs';
 
 /** Every event a page sends, as sent. */
 const listen = (page) => {
@@ -15,7 +16,7 @@ const kept = (page) => page.evaluate(() => Object.fromEntries(Object.entries(loc
 /** Lets the waiting events go now: what a page sends while it is being left cannot be watched from outside. */
 const settle = async (page) => {
   await page.evaluate(() => window.lv.flush());
-  await page.waitForTimeout(50);
+  await delivered(page);
 };
 
 export const privacy = {

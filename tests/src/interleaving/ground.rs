@@ -57,6 +57,11 @@ impl Ground {
         }
     }
 
+    /// The superuser's address of the database.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Another connection.
     pub async fn line(&self) -> Line {
         let (db, mut connection) = tokio_postgres::connect(&self.url, NoTls).await.unwrap();
@@ -229,6 +234,24 @@ impl Line {
             }
         };
         Ok(self.db.query_one(&statement, &[&p]).await?.get(0))
+    }
+
+    /// The rows of a report in a transaction of its own, each as `a | b | -` (null). `report` is a function of `api` with its arguments, as SQL.
+    pub async fn rows(&self, who: Who, report: &str, columns: &[&str]) -> Result<Vec<String>, Refused> {
+        self.begin(who).await?;
+        let cells: Vec<String> = columns.iter().map(|column| format!("r.{column}::text")).collect();
+        let sql = format!(
+            "select array_to_string(array[{}], ' | ', '-') from api.{report} r",
+            cells.join(", ")
+        );
+        let rows = self.db.query(&sql, &[]).await;
+        match rows {
+            Ok(rows) => self.commit().await.map(|()| rows.iter().map(|row| row.get(0)).collect()),
+            Err(error) => {
+                self.db.batch_execute("rollback").await?;
+                Err(error.into())
+            }
+        }
     }
 
     pub async fn commit(&self) -> Result<(), Refused> {

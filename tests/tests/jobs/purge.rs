@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::support::turn;
 
 /// (table, how long its rows are kept, the row: `$at` is its time, `$mark` names this test, `$tenant` its shop)
-const KEPT: [(&str, &str, &str); 6] = [
+const KEPT: [(&str, &str, &str); 8] = [
     (
         "ops.webhook_rejections",
         "30 days",
@@ -34,6 +34,17 @@ const KEPT: [(&str, &str, &str); 6] = [
         "90 days",
         "insert into ops.system_health_metrics (tenant_id, metric_type, metric_value, details, recorded_at) \
          values ('$tenant', 'latency', 1, '{\"mark\": \"$mark\"}', $at)",
+    ),
+    (
+        "analytics.events",
+        "14 months",
+        "insert into analytics.events (event_id, tenant_id, created_at, event_type, session_id) \
+         values (gen_random_uuid(), '$tenant', $at, 'page_view', '$mark')",
+    ),
+    (
+        "ops.parked_events",
+        "30 days",
+        "insert into ops.parked_events (message_id, reason, payload, parked_at) values (gen_random_uuid()::text, 'unreadable', '\"$mark\"', $at)",
     ),
     (
         "ops.idempotency",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{due, faults, minute, press, requests, state, turn};
 
-const ALL: [&str; 11] = [
+const ALL: [&str; 13] = [
     "fulfil_waiting",
     "outbox",
     "poll_bills",
@@ -20,6 +20,8 @@ const ALL: [&str; 11] = [
     "ledger_digest",
     "reseal_codes",
     "purge",
+    "refresh_daily_metrics",
+    "replay_events",
 ];
 
 /// Runs of each job that began at this time, with how they ended.
@@ -314,6 +316,8 @@ async fn a_job_run_by_hand_runs_though_it_is_not_due_and_is_logged() {
         "reconcile",
         "pending_payments",
         "purge",
+        "refresh_daily_metrics",
+        "replay_events",
     ] {
         let before = row(&shop, name, "(next_run_at, last_run_at, lock_token)").await;
         let report = shop.job(name, Some(&clock)).await.expect(200);

@@ -140,6 +140,10 @@ async fn nobody_reads_leads_and_only_the_leads_worker_writes_them() {
     let p = json!({"host": shop.host, "receipt_id": uuid::Uuid::new_v4(), "name": "x", "email": "x@example.com", "source": "twland", "code": "abcd", "token": "abcd", "origin": "x"});
     for function in ["capture_lead", "check_origin", "follow_link", "unsubscribe"] {
         for role in ["events", "orders", "cardlink", "copilot", "jobs", "admin"] {
+            // Events answers pages of other origins too.
+            if (function, role) == ("check_origin", "events") {
+                continue;
+            }
             let reply = shop.rpc(&shop.info.tokens[role], function, p.clone()).await;
             assert_eq!(
                 (reply.status, reply.json()["code"].clone()),

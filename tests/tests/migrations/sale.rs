@@ -162,6 +162,13 @@ pub async fn works(db: &Client) {
         caller.outcome("edge_events", "ingest_events", events, "ok").await["results"][0]["status"],
         "stored"
     );
+    let message =
+        |host: &str| json!({"host": host, "events": [{"event_id": Uuid::new_v4(), "event_type": "page_view", "session_id": "s"}]});
+    let queued = json!({"messages": [{"id": "m-1", "body": message(&host)}, {"id": "m-2", "body": message("nobody.test")}]});
+    caller.outcome("edge_events", "ingest_event_batches", queued, "ok").await;
+    let given_up = json!({"messages": [{"id": "m-3", "body": message(&host)}]});
+    caller.outcome("edge_events", "park_events", given_up, "ok").await;
+    assert_eq!(caller.call("edge_jobs", "replay_events", json!({})).await["replayed"], 1);
     let batch = json!({"rows": [code(1, product), code(2, product)]});
     assert_eq!(caller.outcome("authenticated", "import_codes", batch, "ok").await["imported"], 2);
     let listed = caller.outcome("edge_orders", "list_products", json!({"host": host}), "ok").await;
@@ -274,6 +281,7 @@ pub async fn works(db: &Client) {
     given_back(&caller, &paid).await;
     others(&caller).await;
     care(&caller, product, &paid).await;
+    experiment(&caller).await;
 
     let all = db
         .query("select proname::text from pg_proc where pronamespace = 'api'::regnamespace", &[])
@@ -297,6 +305,27 @@ async fn given_back(caller: &Caller<'_>, order: &str) {
     caller.outcome("edge_jobs", "finish_refund", p, "partially_refunded").await;
     let folded = caller.outcome("edge_jobs", "fold_counters", json!({}), "ok").await;
     assert_eq!((&folded["purchase_rows"], &folded["left"]), (&json!(1), &json!(0)), "{folded}");
+}
+
+/// An experiment from the draft to its results, and what the advertising for it cost.
+async fn experiment(caller: &Caller<'_>) {
+    let draft = json!({"key": "hero", "name": "New hero", "variants": ["control", "b"]});
+    let made = caller.outcome("authenticated", "create_experiment", draft, "ok").await;
+    let id = &made["experiment"]["id"];
+    let start = json!({"experiment_id": id, "status": "running"});
+    caller.outcome("authenticated", "update_experiment", start, "ok").await;
+    let mut p = json!({"host": caller.host, "visitor_id": "v", "variants": {"hero": "b"}});
+    p["tag"] = caller.outcome("edge_events", "assign_experiments", p.clone(), "stale").await["tag"].clone();
+    let assigned = caller.outcome("edge_events", "assign_experiments", p, "ok").await;
+    assert_eq!(assigned["assignments"], json!({"hero": "b"}));
+    let listed = caller.outcome("authenticated", "staff_experiments", json!({}), "ok").await;
+    assert_eq!(listed["experiments"][0]["assigned"], 1, "{listed}");
+    let found = caller
+        .outcome("authenticated", "experiment_results", json!({"experiment_id": id}), "ok")
+        .await;
+    assert_eq!(found["variants"][1]["assigned"], 1, "{found}");
+    let spent = json!({"rows": [{"row": 1, "date": "2026-03-01", "utm_source": "Mail", "spend": "5.00"}]});
+    assert_eq!(caller.outcome("authenticated", "import_ad_spend", spent, "ok").await["imported"], 1);
 }
 
 /// A bad code is replaced, all are sealed anew, and the ledger's day is closed and checked.

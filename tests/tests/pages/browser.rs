@@ -68,8 +68,16 @@ impl Report {
     }
 }
 
+/// What the cases run against.
+pub struct Run {
+    /// Path of the stack's stack.json.
+    pub stack: PathBuf,
+    /// How many pages the case about closing pages closes; a share that fits into the gate when not given.
+    pub closes: Option<u32>,
+}
+
 /// Runs the cases; each report goes through `judge` as soon as it is there.
-pub async fn run<J: Future<Output = Report>>(wanted: &[&str], judge: impl Fn(Report) -> J) -> Result<Vec<Report>> {
+pub async fn run<J: Future<Output = Report>>(run: Run, wanted: &[&str], judge: impl Fn(Report) -> J) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
     let Some(chromium) = chromium().await? else {
         let reason = "there is no Chromium: install it, or name one in CHROMIUM";
@@ -80,20 +88,20 @@ pub async fn run<J: Future<Output = Report>>(wanted: &[&str], judge: impl Fn(Rep
     };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
     install(&folder).await?;
-    let stack = std::env::var_os("LONIEVE_STACK").context("LONIEVE_STACK is not set: run this with `cargo xtask test pages`")?;
     let mut node = Command::new("node")
         .arg("run.mjs")
-        .arg(stack)
+        .arg(run.stack)
         .args(wanted)
         .current_dir(&folder)
         .env("CHROMIUM", chromium)
+        .envs(run.closes.map(|count| ("TRACKER_CLOSES", count.to_string())))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .context("cannot start node")?;
     let mut lines = BufReader::new(node.stdout.take().context("node has no output")?).lines();
-    let deadline = tokio::time::Instant::now() + LONGEST;
+    let deadline = tokio::time::Instant::now() + LONGEST + Duration::from_secs(2) * run.closes.unwrap_or(0);
     while let Some(line) = tokio::time::timeout_at(deadline, lines.next_line())
         .await
         .context("the cases take too long")??

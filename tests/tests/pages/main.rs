@@ -7,11 +7,13 @@
 
 mod browser;
 mod rows;
+mod tracked;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-use browser::{Report, Status};
+use anyhow::{Context, Result};
+use browser::{Report, Run, Status};
 
 /// The cases of `tests/browser/cases`, in the order they run in.
 const CASES: &[&str] = &[
@@ -31,6 +33,24 @@ const CASES: &[&str] = &[
     "with_global_privacy_control_nothing_is_kept_or_sent",
     "a_visitor_can_turn_statistics_off_and_on",
     "the_last_non_direct_click_is_kept_and_tokens_are_not",
+    "each_way_into_the_shop_keeps_the_click_it_should",
+    "click_ids_stay_in_the_address_and_private_parameters_never_leave",
+    "every_typed_call_is_an_event_of_its_type",
+    "what_happens_offline_is_sent_once_when_the_network_is_back",
+    "a_busy_server_is_left_alone_for_as_long_as_it_asks",
+    "an_answer_without_verdicts_is_none",
+    "one_bad_event_does_not_hold_up_the_others",
+    "what_a_beacon_carried_is_asked_about_once",
+    "nothing_is_sent_with_a_preflight",
+    "two_tabs_lose_and_multiply_nothing",
+    "leaving_tells_how_long_and_how_far_a_page_was_read",
+    "a_visit_ends_after_half_an_hour_of_silence",
+    "without_storage_events_are_sent_all_the_same",
+    "the_queue_has_bounds",
+    "a_no_empties_the_queue",
+    "a_shop_that_asks_keeps_nothing_before_a_yes",
+    "an_experiment_is_asked_about_once_and_told_once",
+    "pages_that_close_lose_nothing",
     "the_landing_form_leaves_a_lead",
     "the_landing_form_works_without_script",
     "the_copilot_names_the_revenue_that_was_paid",
@@ -42,6 +62,11 @@ const CASES: &[&str] = &[
     "an_ended_access_leads_back_to_the_sign_in",
     "staff_give_money_back_with_the_keyboard_alone",
     "where_the_contract_knows_no_refunds_the_desk_says_so",
+    "the_analytics_are_sound_in_every_view",
+    "the_analytics_say_what_the_api_says",
+    "a_figure_opens_the_rows_it_was_made_of",
+    "the_real_time_page_asks_again_while_it_is_looked_at",
+    "analytics_are_for_staff_and_say_so_when_they_cannot_be_had",
     "the_catalogue_and_a_product_are_sound",
     "the_checkout_is_sound",
     "the_order_pages_are_sound",
@@ -64,7 +89,7 @@ async fn main() -> ExitCode {
     println!("\nrunning {} tests", wanted.len());
     let mut reports = Vec::new();
     if !wanted.is_empty() {
-        match browser::run(&wanted, judged).await {
+        match run(&wanted).await {
             Ok(all) => reports = all,
             Err(error) => {
                 println!("\nthe browser could not be run: {error:#}");
@@ -76,6 +101,15 @@ async fn main() -> ExitCode {
         }
     }
     summary(&reports, CASES.len() - wanted.len(), begun)
+}
+
+async fn run(wanted: &[&str]) -> Result<Vec<Report>> {
+    let stack = std::env::var_os("LONIEVE_STACK").context("LONIEVE_STACK is not set: run this with `cargo xtask test pages`")?;
+    let run = Run {
+        stack: stack.into(),
+        closes: None,
+    };
+    browser::run(run, wanted, judged).await
 }
 
 /// A case that passed in the browser passes when its rows are right as well.

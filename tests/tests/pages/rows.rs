@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
+use crate::tracked;
+
 /// Types that only the server writes; they stand among the browser's own.
 const SERVER_TYPES: [&str; 3] = ["payment_redirect", "payment_success", "code_sent"];
 
@@ -28,6 +30,7 @@ pub async fn check(case: &str, facts: &Value) {
         "an_order_under_review_is_resolved_at_the_desk" => resolved(&db, facts).await,
         _ => {}
     }
+    tracked::check(&db, facts).await;
 }
 
 fn text<'a>(facts: &'a Value, name: &str) -> &'a str {
@@ -46,7 +49,7 @@ async fn row(db: &Client, sql: &str, id: Uuid) -> Value {
         .get(0)
 }
 
-/// The browser's events of a session in their order: type, url, data. Waits for the last one, which is sent while the page goes away.
+/// The browser's events of a session in their order, but for those about leaving a page: type, url, data. Waits for the last one, which is sent while the page goes away.
 async fn events(db: &Client, facts: &Value, last: &str) -> Vec<(String, String, Value)> {
     let sql = "select event_type, coalesce(url, ''), coalesce(data, '{}') from analytics.events where session_id = $1 order by created_at, received_at";
     let mut found = Vec::new();
@@ -54,7 +57,7 @@ async fn events(db: &Client, facts: &Value, last: &str) -> Vec<(String, String, 
         let rows = db.query(sql, &[&text(facts, "session")]).await.unwrap();
         let all = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2)));
         found = all
-            .filter(|(kind, ..): &(String, String, Value)| !SERVER_TYPES.contains(&kind.as_str()))
+            .filter(|(kind, ..): &(String, String, Value)| !SERVER_TYPES.contains(&kind.as_str()) && kind != "x_page_leave")
             .collect();
         if found.last().is_some_and(|(kind, ..)| kind == last) {
             return found;

@@ -74,7 +74,7 @@ fn harmless(function: &str) -> Value {
         "begin_outbox" | "finish_outbox" => json!({"rows": []}),
         "expire_orders" => json!({"order_ids": []}),
         "list_products" | "get_product" | "create_order" | "ingest_events" | "capture_lead" | "check_origin" | "follow_link"
-        | "unsubscribe" => json!({"host": "nobody.test"}),
+        | "unsubscribe" | "assign_experiments" => json!({"host": "nobody.test"}),
         _ => json!({}),
     }
 }

@@ -104,7 +104,7 @@ async fn another_method_is_405_and_another_path_404() {
             .adds_nothing(shop.send(method, "events", EVENTS, JSON, event().to_string()))
             .await;
         reply.refused(405, "method_not_allowed");
-        assert_eq!(reply.header("allow"), Some("POST"));
+        assert_eq!(reply.header("allow"), Some("POST, OPTIONS"));
     }
     for path in ["/", "/api/event", "/api/events/", "/api/events/1", "/API/EVENTS"] {
         shop.adds_nothing(shop.send(Method::POST, "events", path, JSON, event().to_string()))

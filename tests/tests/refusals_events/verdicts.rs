@@ -57,6 +57,8 @@ async fn refused_events(shop: &Shop) -> Vec<(String, &'static str)> {
         ("visitor_id", too_long(128), "too_long_visitor_id"),
         ("event_id", json!("nope"), "invalid_event_id"),
         ("event_id", json!(5), "invalid_event_id"),
+        // Version 8 is the server's own.
+        ("event_id", json!("0190f3a1-0000-8000-a000-000000000001"), "invalid_event_id"),
         ("sent_at", json!("yesterday"), "invalid_sent_at"),
         ("sent_at", json!(1_700_000_000), "invalid_sent_at"),
         ("sent_at", json!(shop.time("-7 days -1 minute").await), "too_old"),

@@ -10,7 +10,7 @@ import { face, money, times } from './money.js';
 import { giftCard } from './card.js';
 import { check, clear, showErrors } from './form.js';
 import { attempt, config, orders } from './store.js';
-import { identity, track } from './site.js';
+import { identity } from './site.js';
 
 const form = $('#form');
 const problem = $('#problem');
@@ -129,7 +129,7 @@ const submit = async () => {
   const found = check(form);
   if (cart.deliveryType === 'gift' && !form.elements.recipientEmail.value.trim()) found.recipientEmail = 'is missing';
   if (Object.keys(found).length) return showErrors(form, found);
-  track('checkout_submit', cartEvent());
+  window.lv?.checkoutSubmit(cartEvent());
   try {
     const { orderId, orderToken, paymentUrl, amount, currency, expiresAt } = await place();
     if (!/^https?:\/\//.test(paymentUrl)) throw new Error('The payment page has no usable address.');
@@ -157,7 +157,7 @@ const begin = () => {
     notice(problem, '', h('h2', {}, 'This order already waits for its payment'), h('p', {}, 'Go on where you left off, or order once more below.'),
       h('a', { class: 'button slim', href: waiting.paymentUrl }, 'To the payment page'));
   }
-  track('checkout_start', cartEvent());
+  window.lv?.checkoutStart(cartEvent());
 };
 
 form.addEventListener('submit', (event) => {

@@ -3,7 +3,6 @@ import { $, h } from './dom.js';
 import { get } from './api.js';
 import { face, money, cents } from './money.js';
 import { giftCard } from './card.js';
-import { track } from './site.js';
 
 const list = $('#list');
 const filters = { category: '', query: '' };
@@ -46,7 +45,7 @@ const show = () => {
     products.length > 0 && h('button', { class: 'button quiet', type: 'button', onclick: all }, 'Show all cards')));
 };
 
-const sent = () => track('view_catalog', { filters: Object.fromEntries(Object.entries(filters).filter(([, value]) => value)) });
+const sent = () => window.lv?.viewCatalog({ filters: Object.fromEntries(Object.entries(filters).filter(([, value]) => value)) });
 const changed = () => { show(); sent(); };
 
 const chips = () => {

@@ -2,7 +2,6 @@
 import { h } from './dom.js';
 import { dateTime } from './money.js';
 import { orders } from './store.js';
-import { track } from './site.js';
 import { details, lookedEverywhere, say, steps } from './order-view.js';
 import { UNPAID, moveTo, openOrder, watch } from './watch.js';
 
@@ -16,7 +15,7 @@ const returned = (status) => {
   if (kept?.returned === undefined || kept.returned === status) return;
   kept.returned = status;
   orders.set(id, kept);
-  track('payment_return', { order_id: id, status });
+  window.lv?.paymentReturn({ order_id: id, status });
 };
 
 const again = () => kept.paymentUrl && h('p', { class: 'actions' }, h('a', { class: 'button', href: kept.paymentUrl }, 'Back to the payment page'), h('a', { class: 'button quiet', href: '/' }, 'To the shop'));

@@ -4,7 +4,6 @@ import { get } from './api.js';
 import { amount, cents, face, money, times } from './money.js';
 import { giftCard } from './card.js';
 import { config, ref } from './store.js';
-import { track } from './site.js';
 
 const MAX_QUANTITY = 20;
 const page = $('#product');
@@ -56,7 +55,7 @@ const configurator = (product, before) => {
   const changed = () => {
     const { unit, deliveryType } = chosen();
     show();
-    track('configurator_change', { product_id: product.id, nominal: unit.nominal, delivery_type: deliveryType, quantity: count() });
+    window.lv?.configuratorChange({ product_id: product.id, nominal: unit.nominal, delivery_type: deliveryType, quantity: count() });
   };
   form.addEventListener('change', changed);
   form.addEventListener('submit', (event) => {
@@ -68,7 +67,7 @@ const configurator = (product, before) => {
       nominal: unit.nominal, price: unit.price, currency, quantity: count(), deliveryType, ref: ref.get() ?? undefined,
     };
     config.set(cart);
-    track('add_to_cart', { product_id: product.id, brand: product.brand, nominal: unit.nominal, price: unit.price, quantity: cart.quantity, delivery_type: deliveryType });
+    window.lv?.addToCart({ product_id: product.id, brand: product.brand, nominal: unit.nominal, price: unit.price, quantity: cart.quantity, delivery_type: deliveryType });
     return location.assign('/checkout');
   });
   return { form, start: show, first };
@@ -99,7 +98,7 @@ const show = (product) => {
     about(product));
   page.removeAttribute('aria-busy');
   if (order) order.start();
-  track('view_product', { product_id: product.id, brand: product.brand, nominal: order ? order.first.nominal : null });
+  window.lv?.viewProduct({ product_id: product.id, brand: product.brand, nominal: order ? order.first.nominal : null });
 };
 
 const missing = (title, text, ...actions) => {

@@ -20,5 +20,4 @@ if (button && window.lv) {
 }
 
 /** The tracker may be blocked; the shop works without it. */
-export const track = (type, data) => window.lv?.track(type, data);
 export const identity = () => window.lv?.identity() ?? {};

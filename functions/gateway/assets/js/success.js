@@ -1,7 +1,6 @@
 // The paid order: its codes once they are delivered; for a gift, the buyer sees that it is on its way, the recipient sees the code.
 import { $, h } from './dom.js';
 import { config, orders } from './store.js';
-import { track } from './site.js';
 import { details, lookedEverywhere, say, steps, ticket } from './order-view.js';
 import { UNPAID, moveTo, openOrder, watch } from './watch.js';
 
@@ -14,7 +13,7 @@ const returned = (status) => {
   if (kept?.returned === undefined || kept.returned === status) return;
   kept.returned = status;
   orders.set(id, kept);
-  track('payment_return', { order_id: id, status });
+  window.lv?.paymentReturn({ order_id: id, status });
 };
 
 const BACK = {

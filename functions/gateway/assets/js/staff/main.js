@@ -1,6 +1,7 @@
-// The staff page: sign-in, and one view at a time by the address's fragment (#copilot, #orders, ...).
+// The staff page: sign-in, and one view at a time by the address's fragment (#copilot, #orders, #analytics/funnel/30, ...).
 import { $, $$, h, notice } from '../dom.js';
 import { onEnd, signIn, signOut, signedIn } from './session.js';
+import { analytics } from './analytics/index.js';
 import { copilot } from './copilot.js';
 import { orders } from './orders.js';
 import { codes } from './codes.js';
@@ -9,7 +10,7 @@ import { mails } from './mails.js';
 import { alerts } from './alerts.js';
 import { jobs } from './jobs.js';
 
-const VIEWS = { copilot, orders, codes, products, mails, alerts, health: jobs };
+const VIEWS = { copilot, analytics, orders, codes, products, mails, alerts, health: jobs };
 
 const problem = $('#problem');
 
@@ -22,7 +23,8 @@ const showSignIn = (why) => {
 
 const open = () => {
   if (!signedIn()) return showSignIn();
-  const name = location.hash.slice(1) in VIEWS ? location.hash.slice(1) : 'copilot';
+  const [first, ...rest] = location.hash.slice(1).split('/').map(decodeURIComponent);
+  const name = Object.hasOwn(VIEWS, first) ? first : 'copilot';
   problem.replaceChildren();
   $('#sign-in').hidden = true;
   $('#desk').hidden = false;
@@ -33,7 +35,7 @@ const open = () => {
     if (current) $('#heading').textContent = link.textContent;
   }
   document.title = `${$('#heading').textContent} · Staff · Lonieve`;
-  $('#view').replaceChildren(VIEWS[name]());
+  $('#view').replaceChildren(VIEWS[name](rest));
   return undefined;
 };
 

@@ -25,12 +25,18 @@ export const select = (id, options, chosen) => h('select', { class: 'input', id,
 export const empty = (title, text) => h('div', { class: 'empty' }, h('h2', {}, title), text && h('p', { class: 'soft' }, text));
 export const loading = () => h('div', { class: 'bone block-bone', role: 'status' }, h('span', { class: 'sr' }, 'Loading'));
 
+/** What each place was last to be filled with: an answer that comes after a later question is nobody's any more. */
+const latest = new WeakMap();
+
 /** Fills `place` with what `work` gives; shows that it is loading, and what went wrong with a way to try again. */
 export const fill = async (place, work) => {
+  latest.set(place, work);
   place.replaceChildren(loading());
   try {
-    place.replaceChildren(...[await work()].flat().filter(Boolean));
+    const content = [await work()].flat().filter(Boolean);
+    if (latest.get(place) === work) place.replaceChildren(...content);
   } catch (error) {
+    if (latest.get(place) !== work) return;
     const text = error.status === 404 && error.code === 'not_found' ? 'This part of the shop is not running.' : error.message;
     place.replaceChildren(h('div', { class: 'empty', role: 'alert' }, h('h2', {}, 'This could not be loaded'), h('p', { class: 'soft' }, text),
       h('button', { class: 'button', type: 'button', onclick: () => fill(place, work) }, 'Try again')));

@@ -1,18 +1,19 @@
-//! Who may read the answers of `/api/leads` from a page of another origin: pages on the tenant's own domains, nobody else.
+//! Who may read a function's answers from a page of another origin: pages on the tenant's own domains, nobody else.
 //!
-//! `OPTIONS /api/leads`: 204; with the `Access-Control-*` headers only for such a page. An origin that is not the tenant's is not refused,
-//! its browser is: whoever is no browser sends what he likes, and the request carries no cookie that would make it dangerous.
+//! `OPTIONS`: 204; with the `Access-Control-*` headers only for such a page. An origin that is not the tenant's is not refused,
+//! its browser is: whoever is no browser sends what he likes. No answer allows credentials.
+//!
+//! A role that uses this needs `api.check_origin`; it is asked only where a request has an `Origin` that the browser does not call
+//! same-origin.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use serde::Serialize;
-use shared::client_info;
-use shared::edge::Incoming;
-use shared::error::ApiError;
-use shared::postgrest::Rpc;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Config;
-use crate::wire::OriginVerdict;
+use crate::client_info;
+use crate::edge::Incoming;
+use crate::error::ApiError;
+use crate::postgrest::{Db, Rpc};
 
 const CHECK_ORIGIN: Rpc = Rpc::idempotent("check_origin");
 /// Seconds a browser may remember a preflight; none remembers longer than two hours.
@@ -29,18 +30,30 @@ struct Asked<'a> {
     origin: &'a str,
 }
 
+/// `api.check_origin`
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+enum OriginVerdict {
+    Allowed,
+    Refused,
+    UnknownTenant,
+}
+
 impl Cors {
-    pub async fn of(config: &Config, request: &Incoming) -> Result<Self, ApiError> {
+    /// No other origin may read the answer.
+    pub const NONE: Self = Self(None);
+
+    pub async fn of(db: &Db, default_tenant: Option<Uuid>, request: &Incoming) -> Result<Self, ApiError> {
         let Some(origin) = foreign_origin(&request.headers) else {
             return Ok(Self(None));
         };
         let asked = Asked {
             host: &request.host,
             origin_host: client_info::origin_host(&request.headers),
-            default_tenant: config.default_tenant,
+            default_tenant,
             origin: &origin,
         };
-        let allowed = config.db.call::<_, OriginVerdict>(CHECK_ORIGIN, &asked).await? == OriginVerdict::Allowed;
+        let allowed = db.call::<_, OriginVerdict>(CHECK_ORIGIN, &asked).await? == OriginVerdict::Allowed;
         Ok(Self(HeaderValue::from_str(&origin).ok().filter(|_| allowed)))
     }
 
@@ -62,15 +75,27 @@ impl Cors {
         headers
     }
 
-    pub fn preflight(&self) -> Response<String> {
+    /// An answer, a refusal too, with the headers that let the tenant's own pages read it.
+    pub fn on(&self, answer: Result<Response<String>, ApiError>) -> Result<Response<String>, ApiError> {
+        match answer {
+            Ok(mut response) => {
+                response.headers_mut().extend(self.headers());
+                Ok(response)
+            }
+            Err(error) => Err(error.headers(self.headers())),
+        }
+    }
+
+    /// `method`: what the page may send. `allow`: that and `OPTIONS`.
+    pub fn preflight(&self, method: &'static str, allow: &'static str) -> Response<String> {
         let mut headers = self.headers();
         let mut add = |name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
         if self.0.is_some() {
-            add(header::ACCESS_CONTROL_ALLOW_METHODS, "POST");
+            add(header::ACCESS_CONTROL_ALLOW_METHODS, method);
             add(header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type");
             add(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
         }
-        add(header::ALLOW, "POST, OPTIONS");
+        add(header::ALLOW, allow);
         let mut response = Response::new(String::new());
         *response.status_mut() = StatusCode::NO_CONTENT;
         *response.headers_mut() = headers;
@@ -90,7 +115,7 @@ mod tests {
 
     #[test]
     fn only_the_allowed_origin_is_named_and_every_answer_varies() {
-        let allowed = Cors(Some(HeaderValue::from_static("https://lead.example"))).preflight();
+        let allowed = Cors(Some(HeaderValue::from_static("https://lead.example"))).preflight("POST", "POST, OPTIONS");
         assert_eq!(allowed.status(), 204);
         assert_eq!(
             Cors(Some(HeaderValue::from_static("http://localhost:8787"))).host(),
@@ -99,7 +124,7 @@ mod tests {
         assert_eq!(allowed.headers()["access-control-allow-origin"], "https://lead.example");
         assert_eq!(allowed.headers()["access-control-allow-headers"], "Content-Type");
         assert!(!allowed.headers().contains_key("access-control-allow-credentials"));
-        let refused = Cors(None).preflight();
+        let refused = Cors(None).preflight("POST", "POST, OPTIONS");
         assert_eq!(refused.headers()["vary"], "Origin");
         assert!(refused.headers().keys().all(|name| !name.as_str().starts_with("access-control")));
     }
