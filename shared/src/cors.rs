@@ -54,7 +54,12 @@ impl Cors {
             origin: &origin,
         };
         let allowed = db.call::<_, OriginVerdict>(CHECK_ORIGIN, &asked).await? == OriginVerdict::Allowed;
-        Ok(Self(HeaderValue::from_str(&origin).ok().filter(|_| allowed)))
+        Ok(Self::of_verdict(Some(&origin), allowed))
+    }
+
+    /// For a function whose own call of the database has told whether the origin is the tenant's.
+    pub fn of_verdict(origin: Option<&str>, allowed: bool) -> Self {
+        Self(origin.filter(|_| allowed).and_then(|origin| HeaderValue::from_str(origin).ok()))
     }
 
     /// Host of the allowed origin.

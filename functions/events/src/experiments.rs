@@ -16,9 +16,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{Method, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use shared::client_info::{self, header_text};
+use shared::cors::Cors;
 use shared::edge::{self, Incoming};
 use shared::error::{ApiError, Code};
 use shared::postgrest::Rpc;
@@ -141,24 +142,11 @@ pub async fn assignments(config: &Config, request: &Incoming) -> Result<Response
             list = Some(fresh);
         }
         if is_complete {
-            return respond(answer.assignments, origin.as_deref().filter(|_| answer.own_origin));
+            let assignments = answer.assignments;
+            return Cors::of_verdict(origin.as_deref(), answer.own_origin).on(edge::json(StatusCode::OK, &Assignments { assignments }));
         }
     }
     Err(ApiError::new(Code::DatabaseUnavailable).detail("the list of experiments changes with every call"))
-}
-
-fn respond(assignments: BTreeMap<String, String>, reader: Option<&str>) -> Result<Response<String>, ApiError> {
-    let mut response = edge::json(StatusCode::OK, &Assignments { assignments })?;
-    let headers = response.headers_mut();
-    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-    if let Some(origin) = reader.and_then(|origin| HeaderValue::from_str(origin).ok()) {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(
-            header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("X-Request-Id, Retry-After"),
-        );
-    }
-    Ok(response)
 }
 
 /// Of a repeated parameter the last one counts.
