@@ -73,8 +73,10 @@ begin
     sum(w.page_duration), count(w.page_duration), sum(w.scroll_depth), count(w.scroll_depth)
   from whole w
   where not exists (select from at_start s where s.visit_id = w.visit_id and s.session_id = w.session_id)
-  group by w.visit_id, w.session_id;
+  group by w.visit_id, w.session_id
+  -- A page left long after its visit had ended (a tab that stayed open) is the end of that visit, not another one.
+  having bool_or(w.event_type <> 'x_page_leave');
 end
 $$;
 comment on function analytics.visits(uuid, timestamptz, timestamptz) is
-  'The visits of people that began in [p_from, p_to), each with all its events. Channel: of the earliest event that has a source; device: of the first event. other_events: all but page views and x_page_leave.';
+  'The visits of people that began in [p_from, p_to), each with all its events; what has nothing but x_page_leave is none. Channel: of the earliest event that has a source; device: of the first event. other_events: all but page views and x_page_leave.';

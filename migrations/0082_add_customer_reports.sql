@@ -30,9 +30,9 @@ begin
   from (
     select p.email, p.paid_at, p.revenue as amount from analytics.paid_orders(p_tenant_id, analytics.all_time()) p
     union all
-    select o.email, null, -f.refund_amount
-    from shop.refunds f join shop.orders o on o.id = f.order_id
-    where f.tenant_id = p_tenant_id and f.status = 'completed' and o.tenant_id = p_tenant_id and o.paid_at is not null) x
+    select o.email, null, -f.amount
+    from analytics.refunds_of(p_tenant_id) f join shop.orders o on o.id = f.order_id
+    where o.tenant_id = p_tenant_id and o.paid_at is not null) x
   group by x.email;
 end
 $$;

@@ -77,7 +77,7 @@ begin
     c.profit, c.total, round(c.share, 2),
     'Compare what it earned with what it cost; where that is good, it can take more.'
   from (
-    select s.utm_source, s.utm_campaign, s.profit, sum(s.profit) over () as total, s.profit * 100 / nullif(sum(s.profit) over (), 0) as share,
+    select s.utm_source, s.utm_campaign, s.profit, sum(s.profit) over () as total, case when sum(s.profit) over () >= s.profit then s.profit * 100 / nullif(sum(s.profit) over (), 0) end as share,
       row_number() over (order by s.profit desc, s.revenue desc, nullif(s.utm_source, 'Direct') nulls first, nullif(s.utm_campaign, 'N/A') nulls first) as place
     from analytics.channel_stats(p_tenant_id, v_d) s
     where s.orders > 0 and s.profit is not null) c

@@ -11,7 +11,8 @@
 -- visit of the nearest stored event up to 30 minutes before its first event, else of the first one that follows, up to 30 minutes after
 -- its last event, else it is a visit of its own. What is stored keeps its visit: a late event between two visits does not merge them.
 -- Two calls with events of one session must not look at the same time: all advisory locks of a call, one for each session, are taken first and
--- in one order. Different sessions never wait. Rows go in by event id, so that two calls with the same events cannot wait crosswise.
+-- in one order. Sessions share 512 locks: the lock table of Postgres is one for all, checkouts too, and a stranger may name as many sessions
+-- as he likes. Two sessions under one lock wait for each other for the milliseconds of an insert. Rows go in by event id, so that two calls with the same events cannot wait crosswise.
 --
 -- A message whose shop is unknown, or that cannot be read, is not the sender's to repeat: it was accepted. It is parked
 -- (`ops.parked_events`, 0089).
@@ -79,38 +80,42 @@ create function analytics.lock_sessions(p_batches jsonb) returns void
 language plpgsql set search_path = '' as $$
 begin
   perform pg_catalog.pg_advisory_xact_lock(k.key)
-  from (select distinct pg_catalog.hashtextextended('visit|' || (b.value ->> 'tenant_id') || '|' || (e.value ->> 'session_id'), 0) as key
+  from (select distinct pg_catalog.hashtextextended('visit', pg_catalog.hashtextextended((b.value ->> 'tenant_id') || '|' || (e.value ->> 'session_id'), 0) & 511) as key
         from jsonb_array_elements(p_batches) b, jsonb_array_elements(b.value -> 'events') e
         where e.value ->> 'session_id' is not null
         order by key) k;
 end
 $$;
-comment on function analytics.lock_sessions(jsonb) is 'Takes the locks of all sessions in these batches (see analytics.insert_events), in one order, until the transaction ends.';
+comment on function analytics.lock_sessions(jsonb) is 'Takes the locks of all sessions in these batches (see analytics.insert_events), at most 512, in one order, until the transaction ends.';
 
 create function analytics.insert_events(p_batches jsonb) returns jsonb
 -- The planner takes a batch for far more rows than it has; compiling for them would cost more than the work.
-language plpgsql set search_path = '' set jit = off as $$
+-- For the same reason it would join by nested loops, which are quadratic here.
+language plpgsql set search_path = '' set jit = off set enable_nestloop = off as $$
 declare
   v_results jsonb;
 begin
-  with sent as materialized (
-    select b.place as batch, (b.value ->> 'tenant_id')::uuid as tenant_id, b.value -> 'context' as context, (b.value ->> 'now')::timestamptz as now,
-      e.place, e.event_id, e.event_type, e.session_id, nullif(e.visitor_id, '') as visitor_id, e.url, e.referrer, e.utm_source, e.utm_medium,
-      e.utm_campaign, e.utm_content, e.utm_term, nullif(e.data, 'null'::jsonb) as data, nullif(e.click_ids, 'null'::jsonb) as click_ids,
-      e.session_duration, e.page_duration, e.scroll_depth, e.device_type,
-      coalesce(e.created_at, (b.value ->> 'now')::timestamptz) as at,
-      -- A scalar look-up, which is an index probe whatever the planner thinks of the table's size.
-      (select true from analytics.events x where x.event_id = e.event_id) is true as known,
-      row_number() over (partition by e.event_id order by b.place, e.place) as turn,
-      case when e.event_type in ('payment_redirect', 'payment_success', 'code_sent') then 'event_type_not_allowed'
-           -- Ids of version 8 belong to server events (analytics.server_event_id).
-           when substr(e.event_id::text, 15, 1) = '8' then 'invalid_event_id' end as refusal
+  with flat as materialized (
+    -- Apart from what sorts: a sort that carries the batch writes it to disk once for each event.
+    select b.place as batch, (b.value ->> 'tenant_id')::uuid as tenant_id, b.value -> 'context' as context, (b.value ->> 'now')::timestamptz as now, e.*
     from jsonb_array_elements(p_batches) with ordinality b (value, place),
       rows from (jsonb_to_recordset(b.value -> 'events') as (event_id uuid, event_type text, session_id text, visitor_id text, url text,
         referrer text, utm_source text, utm_medium text, utm_campaign text, utm_content text, utm_term text, data jsonb, click_ids jsonb,
         session_duration integer, page_duration integer, scroll_depth integer, device_type text, created_at timestamptz)) with ordinality
         e (event_id, event_type, session_id, visitor_id, url, referrer, utm_source, utm_medium, utm_campaign, utm_content, utm_term, data,
           click_ids, session_duration, page_duration, scroll_depth, device_type, created_at, place)
+  ), sent as materialized (
+    select e.batch, e.tenant_id, e.context, e.now, e.place, e.event_id, e.event_type, e.session_id, nullif(e.visitor_id, '') as visitor_id, e.url, e.referrer, e.utm_source, e.utm_medium,
+      e.utm_campaign, e.utm_content, e.utm_term, nullif(e.data, 'null'::jsonb) as data, nullif(e.click_ids, 'null'::jsonb) as click_ids,
+      e.session_duration, e.page_duration, e.scroll_depth, e.device_type,
+      coalesce(e.created_at, e.now) as at,
+      -- A scalar look-up, which is an index probe whatever the planner thinks of the table's size.
+      (select true from analytics.events x where x.event_id = e.event_id) is true as known,
+      row_number() over (partition by e.event_id order by e.batch, e.place) as turn,
+      case when e.event_type in ('payment_redirect', 'payment_success', 'code_sent') then 'event_type_not_allowed'
+           -- Ids of version 8 belong to server events (analytics.server_event_id).
+           when substr(e.event_id::text, 15, 1) = '8' then 'invalid_event_id' end as refusal
+    from flat e
   ), fresh as materialized (
     select s.*, s.at - lag(s.at) over (partition by s.tenant_id, s.session_id order by s.at, s.batch, s.place) <= interval '30 minutes' as follows
     from sent s

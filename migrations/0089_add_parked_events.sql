@@ -34,7 +34,7 @@ comment on table ops.parked_events is 'Messages of the queue of events that coul
 comment on column ops.parked_events.message_id is 'The queue''s id of the message.';
 comment on column ops.parked_events.payload is 'The message: host, origin_host, default_tenant, accepted_at, context, events; anything else where reason is unreadable.';
 comment on column ops.parked_events.attempts is 'How often replay_events has tried it.';
-comment on column ops.parked_events.last_error is 'unknown_tenant, or the SQLSTATE of the last attempt.';
+comment on column ops.parked_events.last_error is 'The SQLSTATE of the last attempt.';
 
 create function ops.park_message(p_message_id text, p_reason text, p_payload jsonb, p_now timestamptz) returns void
 language plpgsql set search_path = '' as $$
@@ -134,46 +134,55 @@ language plpgsql volatile security definer set search_path = '' as $$
 declare
   v_now timestamptz := ops.request_time(p);
   v_limit integer := least(greatest(coalesce((p ->> 'limit')::integer, 50), 0), 100);
+  v_until timestamptz := clock_timestamp() + interval '3 seconds';
   v_replayed integer := 0;
   v_tried integer := 0;
   v_counts jsonb := '{"stored": 0, "duplicate": 0, "rejected": 0}'::jsonb;
   v_added jsonb;
-  v_tenant uuid;
-  v_error text;
+  v_ids uuid[];
   v_batches jsonb;
-  x ops.parked_events;
 begin
-  for x in select e.* from ops.parked_events e
-    where e.reason <> 'unreadable' and (e.tried_at is null or e.tried_at < v_now)
-    order by coalesce(e.tried_at, e.parked_at), e.id limit v_limit for update skip locked
-  loop
+  -- Of shops that are there now: what waits for a shop that may never come must not keep the others waiting until they are too old.
+  with shops as materialized (
+    select h.host, h.origin, h.preset, ops.resolve_tenant(h.sample) as tenant_id
+    from (select e.payload ->> 'host' as host, e.payload ->> 'origin_host' as origin, e.payload ->> 'default_tenant' as preset,
+                 (array_agg(e.payload - 'events'))[1] as sample
+          from ops.parked_events e where e.reason <> 'unreadable' and (e.tried_at is null or e.tried_at < v_now) group by 1, 2, 3) h
+  ), next as (
+    select e.id, e.payload, s.tenant_id, coalesce(e.tried_at, e.parked_at) as since
+    from ops.parked_events e join shops s on s.host is not distinct from e.payload ->> 'host'
+      and s.origin is not distinct from e.payload ->> 'origin_host' and s.preset is not distinct from e.payload ->> 'default_tenant'
+    where e.reason <> 'unreadable' and (e.tried_at is null or e.tried_at < v_now) and s.tenant_id is not null
+    order by coalesce(e.tried_at, e.parked_at), e.id limit v_limit for update of e skip locked
+  )
+  select array_agg(n.id order by n.since, n.id),
+    jsonb_agg(analytics.readied_batch(n.tenant_id, n.payload, analytics.message_time(n.payload, v_now)) order by n.since, n.id)
+  into v_ids, v_batches from next n;
+  -- All locks before the first row, as in every other call (0088).
+  if v_ids is not null then
+    perform analytics.lock_sessions(v_batches);
+  end if;
+  for i in 1..coalesce(cardinality(v_ids), 0) loop
+    exit when clock_timestamp() > v_until; -- the rest at the next call: what is done must not be lost to a time-out
     v_tried := v_tried + 1;
-    v_tenant := ops.resolve_tenant(x.payload);
-    v_error := 'unknown_tenant';
-    if v_tenant is not null then
-      begin
-        v_batches := jsonb_build_array(analytics.readied_batch(v_tenant, x.payload, analytics.message_time(x.payload, v_now)));
-        perform analytics.lock_sessions(v_batches);
-        v_added := analytics.count_verdicts(analytics.store_batches(v_batches) -> 0);
-        delete from ops.parked_events where id = x.id;
-        v_replayed := v_replayed + 1;
-        select jsonb_object_agg(c.key, c.value::integer + (v_added ->> c.key)::integer) into v_counts from jsonb_each_text(v_counts) c;
-        continue;
-      exception when others then
-        v_error := sqlstate;
-      end;
-    end if;
-    update ops.parked_events set attempts = attempts + 1, tried_at = v_now, last_error = v_error where id = x.id;
+    begin
+      v_added := analytics.count_verdicts(analytics.store_batches(jsonb_build_array(v_batches -> (i - 1))) -> 0);
+      delete from ops.parked_events where id = v_ids[i];
+      v_replayed := v_replayed + 1;
+      select jsonb_object_agg(c.key, c.value::integer + (v_added ->> c.key)::integer) into v_counts from jsonb_each_text(v_counts) c;
+    exception when others then
+      update ops.parked_events set attempts = attempts + 1, tried_at = v_now, last_error = sqlstate where id = v_ids[i];
+    end;
   end loop;
   return jsonb_build_object('replayed', v_replayed, 'events', v_counts,
     'waiting', (select count(*) from ops.parked_events e where e.reason <> 'unreadable'),
     'unreadable', (select count(*) from ops.parked_events e where e.reason = 'unreadable'),
-    -- Only while something moves: what still cannot be stored waits for the next hour.
-    'more', v_replayed > 0 and v_tried = v_limit);
+    -- What failed is not tried again at this moment, so this ends.
+    'more', v_tried > 0 and (v_tried = v_limit or v_tried < cardinality(v_ids)));
 end
 $$;
 comment on function api.replay_events(jsonb) is
-  'Role: edge_jobs. p: now, limit (messages, 50 by default). Tries parked messages again, those tried longest ago first; what is stored leaves the table: {replayed, events: {stored, duplicate, rejected}, waiting, unreadable, more}.';
+  'Role: edge_jobs. p: now, limit (messages, 50 by default). Tries parked messages of shops that are there now, those tried longest ago first, for three seconds at most; what is stored leaves the table: {replayed, events: {stored, duplicate, rejected}, waiting, unreadable, more}.';
 
 insert into ops.scheduled_jobs (job_name, job_type, schedule, job_config, priority, max_calls, lease_s) values
   ('replay_events', 'sql_function', '25 * * * *', '{}', 17, 1, 120);

@@ -7,7 +7,8 @@
 -- Called by: jobs, each night.
 --
 -- Rejected: partitions that are dropped whole (a partitioned table cannot have the event id as its key, see 0012); keeping totals of what goes
--- (`daily_metrics` does).
+-- (nobody could look at what such a number was made of; whoever wants visits of earlier years sets `event_retention_months` higher). So `daily_metrics` has
+-- no visits on days whose events are gone, and no conversion rate.
 
 set local role lonieve_owner;
 
@@ -18,7 +19,7 @@ declare
   v_rows integer;
   t record;
 begin
-  for t in select s.id, p_now - make_interval(months => (analytics.event_settings(s.id) ->> 'event_retention_months')::integer) as before
+  for t in select s.id, p_now - make_interval(months => (analytics.event_settings(s.id) ->> 'event_retention_months')::numeric::integer) as before
     from shop.tenants s order by s.id
   loop
     exit when v_deleted >= p_limit;

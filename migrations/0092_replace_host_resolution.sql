@@ -8,6 +8,8 @@
 -- missing (primary #D4AF37 on background #0A0A0A, L-115: `ops.tenant_theme`), and would do so for a colour they cannot use, but whoever
 -- set it should hear of it.
 --
+-- A time zone is checked too: one that Postgres does not know stopped the reports that go over all tenants.
+--
 -- `ops.is_own_origin` is the rule of `api.check_origin` in a place where other doors can use it without a second trip.
 --
 -- Callers: every public function of `api` (resolve_tenant); check_origin and assign_experiments (is_own_origin).
@@ -78,3 +80,16 @@ begin
   return jsonb_build_object('outcome', case when ops.is_own_origin(v_tenant, p ->> 'origin') then 'allowed' else 'refused' end);
 end
 $$;
+
+create function ops.is_time_zone(p_name text) returns boolean
+language plpgsql immutable set search_path = '' as $$
+begin
+  perform timestamptz '2000-01-01 00:00Z' at time zone p_name;
+  return true;
+exception when invalid_parameter_value then
+  return false;
+end
+$$;
+comment on function ops.is_time_zone(text) is 'Does Postgres know this time zone? One it does not would stop every report that goes over all tenants.';
+
+alter table shop.tenants add constraint tenants_time_zone_known check (ops.is_time_zone(time_zone));

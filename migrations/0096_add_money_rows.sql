@@ -69,11 +69,12 @@ language sql stable set search_path = '' as $$
   with found as (
     select o.order_id, o.paid_at, o.email, o.revenue, o.is_clear, o.cost, o.fees, o.revenue - o.cost as profit, s.status, s.fulfilment,
       coalesce(nullif(lower(o.utm_source), ''), 'Direct') as utm_source, coalesce(nullif(lower(o.utm_campaign), ''), 'N/A') as utm_campaign,
-      (select coalesce(sum(f.refund_amount), 0) from shop.refunds f where f.order_id = o.order_id and f.status = 'completed') as refunded,
+      coalesce(r.refunded, 0) as refunded,
       not exists (
         select from shop.orders e
         where e.tenant_id = p_tenant_id and e.email = o.email and (e.paid_at, e.id) < (o.paid_at, o.order_id)) as is_first
     from analytics.paid_orders(p_tenant_id, p_period) o join shop.orders s on s.id = o.order_id
+      left join analytics.refunded_orders(p_tenant_id) r on r.order_id = o.order_id
     where analytics.is_channel(p, nullif(lower(o.utm_source), ''), nullif(lower(o.utm_campaign), ''))
       and (p ->> 'email' is null or o.email = lower(btrim(p ->> 'email')))
   ), wanted as (
@@ -116,10 +117,9 @@ comment on function analytics.fee_rows(uuid, analytics.period, jsonb) is 'The fe
 create function analytics.refund_rows(p_tenant_id uuid, p_period analytics.period, p jsonb) returns jsonb
 language sql stable set search_path = '' as $$
   with found as (
-    select f.id, coalesce(f.processed_at, f.requested_at) as refunded_at, f.order_id, o.email, o.paid_at, f.kind, f.refund_amount, f.refund_reason
-    from shop.refunds f join shop.orders o on o.id = f.order_id
-    where f.tenant_id = p_tenant_id and f.status = 'completed'
-      and coalesce(f.processed_at, f.requested_at) >= (p_period).starts_at and coalesce(f.processed_at, f.requested_at) < (p_period).ends_at
+    select f.id, x.refunded_at, f.order_id, o.email, o.paid_at, f.kind, x.amount as refund_amount, f.refund_reason
+    from analytics.refunds_of(p_tenant_id) x join shop.refunds f on f.id = x.refund_id join shop.orders o on o.id = f.order_id
+    where x.refunded_at >= (p_period).starts_at and x.refunded_at < (p_period).ends_at
       and (p ->> 'email' is null or o.email = lower(btrim(p ->> 'email')))
   )
   select analytics.rows_report(p_tenant_id,
@@ -130,7 +130,7 @@ language sql stable set search_path = '' as $$
        order by f.refunded_at desc, f.id)
      from (select * from found order by refunded_at desc, id limit analytics.rows_limit(p)) f))
 $$;
-comment on function analytics.refund_rows(uuid, analytics.period, jsonb) is 'Refunds and chargebacks completed in a period, whenever their orders were paid; p.email: of one customer.';
+comment on function analytics.refund_rows(uuid, analytics.period, jsonb) is 'Refunds and chargebacks completed in a period, whenever their orders were paid, each with what it took back of revenue; p.email: of one customer.';
 
 create function analytics.ad_spend_rows(p_tenant_id uuid, p_period analytics.period, p jsonb) returns jsonb
 language sql stable set search_path = '' as $$
@@ -188,9 +188,9 @@ begin
   end if;
   return (
     with orders as (
-      select o.order_id, o.email, o.paid_at, o.revenue, (o.paid_at at time zone t.time_zone)::date as day,
-        (select coalesce(sum(f.refund_amount), 0) from shop.refunds f where f.order_id = o.order_id and f.status = 'completed') as refunded
+      select o.order_id, o.email, o.paid_at, o.revenue, (o.paid_at at time zone t.time_zone)::date as day, coalesce(r.refunded, 0) as refunded
       from shop.tenants t, analytics.paid_orders(p_tenant_id, analytics.make_period(p_tenant_id, date '2000-01-01', v_today + 1, p_now)) o
+        left join analytics.refunded_orders(p_tenant_id) r on r.order_id = o.order_id
       where t.id = p_tenant_id
     ), customers as (
       select o.email, min(o.day) as first_day, min(o.paid_at) as first_paid_at, max(o.paid_at) as last_paid_at, count(*) as orders,
@@ -200,9 +200,10 @@ begin
       select c.* from customers c
       where to_char(c.first_day, 'YYYY-MM') = p ->> 'cohort_month'
         and ((p ->> 'repeat_only')::boolean is not true or c.orders >= 2)
-        and (v_retention is null or exists (
-          select from orders o where o.email = c.email
-            and o.day between c.first_day + v_retention * v_days and c.first_day + (v_retention + 1) * v_days - 1))
+        -- One list for all, not a look at every order for each customer.
+        and (v_retention is null or c.email in (
+          select o.email from (select o.email, o.day, min(o.day) over (partition by o.email) as first_day from orders o) o
+          where (o.day - o.first_day) / v_days = v_retention))
     )
     select analytics.rows_report(p_tenant_id,
       (select count(*) from found),

@@ -43,6 +43,13 @@ impl Problems {
     }
 }
 
+/// A label that came with a link (`utm_source` and the like): trimmed, without control characters; `None` when nothing is left. Nobody's order, form or
+/// event is refused for what somebody wrote into a link.
+pub fn label(value: &str) -> Option<String> {
+    let seen: String = value.chars().filter(|c| !c.is_control()).collect();
+    Some(seen.trim().to_owned()).filter(|label| !label.is_empty())
+}
+
 /// A plain deliverable address: `name@domain.tld`, no display name, no quoted local part, no bare or numeric host.
 pub fn is_email(text: &str) -> bool {
     let options = email_address::Options::default()
@@ -56,6 +63,13 @@ pub fn is_email(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_label_loses_what_cannot_be_seen() {
+        assert_eq!(label(" go\u{8}og\tle\u{85} ").as_deref(), Some("google"));
+        assert_eq!(label("весна 🎁").as_deref(), Some("весна 🎁"));
+        assert_eq!(label(" \u{0}\n "), None);
+    }
 
     #[test]
     fn addresses_are_accepted_or_refused() {

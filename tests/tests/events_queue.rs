@@ -163,5 +163,28 @@ async fn what_the_queue_accepted_is_stored_once_whatever_happens_to_the_database
         0,
         "nothing is left behind"
     );
+
+    too_many_requests(&shop).await;
     stack.stop().await.unwrap();
+}
+
+/// wrangler counts by the minute of its clock: among twice the limit and one, at least one must be over it. Others are not touched.
+async fn too_many_requests(shop: &Shop) {
+    let send = async |address: &str| {
+        let request = shop.http.post(format!("{}/api/events", shop.info.gateway));
+        let request = request.header("cf-connecting-ip", address).body(r#"{"events": []}"#);
+        Reply::of(request.header("content-type", "application/json")).await
+    };
+    let mut refused = None;
+    for _ in 0..2 * 600 + 1 {
+        let answer = send("2001:db8::1").await;
+        if answer.status == 429 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("a client over the limit");
+    assert_eq!(refused.headers["retry-after"], "60");
+    assert_eq!(refused.expect(429)["code"], "too_many_requests");
+    assert_ne!(send("203.0.113.77").await.status, 429, "another client");
 }

@@ -199,3 +199,11 @@ async fn a_theme_fills_in_the_default_colours_and_one_that_cannot_be_used_is_not
     }
     t.ground.stop().await;
 }
+
+#[tokio::test]
+async fn a_time_zone_that_is_none_is_refused() {
+    let tenants = Tenants::new().await;
+    let set = |zone: &str| format!("update shop.tenants set time_zone = '{zone}' where id = '{}'", tenants.one);
+    assert_eq!(tenants.stopped(&set("Mars/Olympus")).await, "tenants_time_zone_known");
+    tenants.set(&set("Asia/Bangkok")).await;
+}

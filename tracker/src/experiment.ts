@@ -9,22 +9,21 @@ type Variants = Record<string, string>;
 
 const asked: Record<string, Promise<Variants>> = {};
 
-/** One request for all experiments; the tab keeps its answer, under the visitor's id. */
-const ask = async (visitor: string): Promise<Variants> => {
-  const kept = attempt(() => sessionStorage.getItem('lv_x' + visitor));
-  if (kept) return JSON.parse(kept);
-  const answer = await fetch(`${api}experiments?visitor_id=${visitor}`);
-  const { assignments } = await answer.json();
-  if (assignments) attempt(() => sessionStorage.setItem('lv_x' + visitor, JSON.stringify(assignments)));
-  return assignments;
-};
+/** One request of the page for all experiments. Nothing is kept for the next page: an experiment may have been paused. */
+const ask = (visitor: string): Promise<Variants> => fetch(`${api}experiments?visitor_id=${visitor}`, { signal: AbortSignal.timeout?.(5e3) })
+  .then((answer) => answer.json())
+  .then(({ assignments }) => assignments ?? {})
+  .catch(() => {
+    delete asked[visitor];
+    return {};
+  });
 
 const exposed = new Set<string>();
 
 export const experiment = async (key: string) => {
   if (!allowed()) return undefined;
   const visitor = id('lv_visitor');
-  const variant = (await (asked[visitor] ??= ask(visitor)).catch(() => undefined))?.[key];
+  const variant = (await (asked[visitor] ??= ask(visitor)))[key];
   const mark = `lv_x${visitor}.${key}`;
   if (variant && !exposed.has(mark) && !attempt(() => sessionStorage.getItem(mark))) {
     exposed.add(mark);

@@ -4,7 +4,7 @@
 // it has not heard about goes by sendBeacon and stays kept: the next page sends it once more and hears `stored` or `duplicate`. The event
 // id is the key on the server, so nothing is counted twice.
 import { allowed, script } from './consent';
-import { erase, keys, read, write } from './store';
+import { attempt, erase, keys, read, write } from './store';
 
 export const api = new URL('/api/', script.src).href;
 
@@ -36,10 +36,11 @@ const plan = (ms: number) => {
   timer ??= setTimeout(flush, ms);
 };
 
-/** `at` is the event's time, by which events are sent in their order. */
+/** `at` is the event's time, by which events are sent in their order. What cannot be written as JSON, or is larger than any request may be, is no event. */
 export const put = (at: number, id: string, event: object) => {
   const key = PREFIX + at + id;
-  const json = JSON.stringify(event);
+  const json = attempt(() => JSON.stringify(event));
+  if (!json || json.length > MOST_AT_ONCE) return;
   own.set(key, write(key, json) ? '' : json);
   plan(150);
 };
@@ -51,7 +52,7 @@ const waiting = () => {
   const all = new Set([...own.keys(), ...keys().filter((key) => key.startsWith(PREFIX))]);
   return [...all].sort().reverse().filter((key) => {
     const { length } = text(key) ?? '';
-    const fits = length && length < room && count < MOST_EVENTS && Date.now() - +key.slice(4, 17) < WEEK;
+    const fits = length && length <= MOST_AT_ONCE && length < room && count < MOST_EVENTS && Date.now() - +key.slice(4, 17) < WEEK;
     if (fits) {
       room -= length;
       count++;
@@ -73,10 +74,21 @@ const told = () => {
   return wait > 0 && wait <= HOUR ? wait : 0;
 };
 
+/** Milliseconds to be silent for, after a failure. */
+const silence = () => Math.max(told(), pause - Date.now());
+
+/** Goes on after the silence, if there is one. */
+const rest = () => {
+  const wait = silence();
+  if (wait > 0) plan(wait);
+  return wait > 0;
+};
+
 const send = async () => {
   let size = 50;
   let some: string[];
-  while (allowed() && (some = batch(waiting(), size)).length) {
+  // Asked again before each request: this may have waited for its turn, and another have failed meanwhile.
+  while (allowed() && silence() <= 0 && (some = batch(waiting(), size)).length) {
     for (const key of some) flying.add(key);
     try {
       const answer = await fetch(api + 'events', { method: 'POST', body: body(some), keepalive: true, signal: AbortSignal.timeout?.(2e4) });
@@ -97,20 +109,18 @@ const send = async () => {
       const wait = Math.min(after || 2 ** failures++ * 1e3, HOUR);
       pause = Date.now() + wait;
       if (after) write('lv_wait', '' + pause);
-      plan(wait);
-      return;
     } finally {
       for (const key of some) flying.delete(key);
     }
   }
+  rest();
 };
 
 export const flush = () => {
   clearTimeout(timer);
   timer = undefined;
-  const wait = Math.max(told(), pause - Date.now());
-  if (wait > 0) plan(wait);
-  else if (navigator.locks) navigator.locks.request('lv', send).catch(send);
+  if (rest()) return;
+  if (navigator.locks) navigator.locks.request('lv', send).catch(send);
   else send();
 };
 

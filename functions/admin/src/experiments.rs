@@ -16,7 +16,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, Datelike, SecondsFormat};
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -26,7 +26,7 @@ use shared::money::Amount;
 use shared::postgrest::Rpc;
 use uuid::Uuid;
 
-use crate::read::{Fields, Query, string, typed};
+use crate::read::{Fields, Query, YEARS, string, typed};
 use crate::staff::Staff;
 use crate::statistics::{self, Arm, Cell, Comparison, SampleRatio};
 
@@ -269,7 +269,9 @@ fn time(raw: &str) -> Option<String> {
         "" => Some(String::new()),
         text => DateTime::parse_from_rfc3339(text)
             .ok()
-            .map(|time| time.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true)),
+            .map(|time| time.to_utc())
+            .filter(|time| YEARS.contains(&time.year()))
+            .map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true)),
     }
 }
 

@@ -11,6 +11,9 @@ use shared::error::{ApiError, Code};
 use shared::money::Amount;
 use shared::validate::Problems;
 
+/// Years a report or an experiment can be about.
+pub const YEARS: std::ops::RangeInclusive<i32> = 2000..=2100;
+
 /// The members of a JSON object, and what was found wrong with them.
 pub struct Fields<'a> {
     members: BTreeMap<String, &'a RawValue>,
@@ -160,10 +163,15 @@ impl Query {
     /// A day or a time, passed on as it was given: whose day it is, the database knows.
     pub fn day_or_time(&mut self, name: &str) -> Option<String> {
         self.value(name, "must be a date such as 2026-01-31 or an RFC 3339 time", |text| {
-            let is_day = text.len() == 10 && NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok();
-            (is_day || DateTime::parse_from_rfc3339(text).is_ok()).then(|| text.to_owned())
+            (plain_day(text).is_some() || DateTime::parse_from_rfc3339(text).is_ok()).then(|| text.to_owned())
         })
     }
+}
+
+/// A day in its one form. chrono alone would also take `2026-1-5` and `+02026-01-05`.
+pub fn plain_day(text: &str) -> Option<NaiveDate> {
+    let is_plain = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| is_plain)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat};
+use chrono::{DateTime, Datelike, SecondsFormat};
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -20,11 +20,8 @@ use shared::error::{ApiError, Code};
 use shared::postgrest::Rpc;
 
 use crate::exact;
-use crate::read::Query;
+use crate::read::{Query, YEARS, plain_day};
 use crate::staff::Staff;
-
-/// Years a report can be about.
-const YEARS: std::ops::RangeInclusive<i32> = 2000..=2100;
 
 const GET_REPORT: Rpc = Rpc::idempotent("get_report");
 
@@ -287,7 +284,7 @@ fn value(query: &mut Query, name: &str, kind: Kind) -> Option<Value> {
 
 /// A day, passed on as it is: whose day it is, the database knows.
 fn day(text: &str) -> Option<Value> {
-    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    let day = plain_day(text)?;
     YEARS.contains(&day.year()).then(|| json!(text))
 }
 
@@ -372,6 +369,7 @@ mod tests {
             ),
             ("get_data_quality_rows", "check_name=health_score", &["check_name"]),
             ("get_visits", "device_type=watch&active_since=now", &["device_type", "active_since"]),
+            ("get_ltv_by_cohort", "start_date=%2B2026-1-01", &["start_date"]),
         ] {
             let answer = asked(function, query).unwrap_err().response("r");
             let body: Value = serde_json::from_str(answer.body()).unwrap();

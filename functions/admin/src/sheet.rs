@@ -7,12 +7,13 @@
 //!
 //! Nothing here prints a code: problems of a row carry its last characters only.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveTime, Utc};
 use serde::Serialize;
 use shared::codes::{MAX_CODE_BYTES, last4};
 use shared::money::Amount;
 use uuid::Uuid;
 
+use crate::read::plain_day;
 use crate::table::{self, Cells, Problem};
 
 /// Shorter than this, white space and hyphens aside, is no gift code.
@@ -122,7 +123,7 @@ pub fn shown(code: &str) -> Option<String> {
 }
 
 fn end_of(text: &str) -> Option<DateTime<Utc>> {
-    let date = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == 10);
+    let date = || plain_day(text);
     let time = DateTime::parse_from_rfc3339(text).map(|time| time.with_timezone(&Utc)).ok();
     time.or_else(|| Some(date()?.and_time(NaiveTime::MIN).and_utc()))
 }

@@ -10,6 +10,7 @@ use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use shared::money::Amount;
 
+use crate::read::plain_day;
 use crate::sheet::is_currency;
 use crate::table::{self, Cells, Problem};
 
@@ -78,7 +79,7 @@ pub fn read(file: &[u8], now: DateTime<Utc>) -> Result<Sheet, Problem> {
 fn row(number: usize, cells: &Cells, now: DateTime<Utc>) -> Result<Row, &'static str> {
     let date = cells
         .get(0)
-        .and_then(day)
+        .and_then(plain_day)
         .filter(|day| day.year() >= FIRST_YEAR)
         .ok_or("invalid_date")?;
     if date > (now + TimeDelta::days(1)).date_naive() {
@@ -100,12 +101,6 @@ fn row(number: usize, cells: &Cells, now: DateTime<Utc>) -> Result<Row, &'static
         impressions: count(cells, 6, "invalid_impressions")?,
         notes: text(cells, 8, MAX_NOTES, "invalid_notes")?,
     })
-}
-
-/// chrono alone would also take `2026-1-5` and `+02026-01-05`.
-fn day(text: &str) -> Option<NaiveDate> {
-    let is_plain = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| is_plain)
 }
 
 fn text(cells: &Cells, column: usize, limit: usize, reason: &'static str) -> Result<Option<String>, &'static str> {
@@ -215,6 +210,11 @@ mod tests {
             ("date,utm_source,spend,date\n", "has the column date twice"),
             ("date,utm_source,spend,tenant_id\n", "column 4 has another name"),
             ("2026-05-31,google,5.00\n", "column 1 has another name"),
+            // The lines after it would be a part of the note.
+            (
+                "date,utm_source,spend,notes\n2026-05-31,a,1,\"best\n2026-05-31,b,2,x\n2026-05-31,c,3,x\n",
+                "has a quote in line 2",
+            ),
         ] {
             assert!(
                 problem(file.as_bytes()).contains(expected),

@@ -39,7 +39,8 @@ impl Cells<'_> {
 }
 
 /// Calls `each` for every row under the header, counted from 1; with `None` for a row that has more or fewer fields than the header, since
-/// then no cell can be told. The first `required` of the known columns must be there.
+/// then no cell can be told. The first `required` of the known columns must be there. No cell goes on in the next line: that is a quote somebody
+/// forgot to close, and all that follows would be its cell.
 pub fn read(file: &[u8], columns: &[&str], required: usize, mut each: impl FnMut(usize, Option<Cells>)) -> Result<(), Problem> {
     let text = std::str::from_utf8(file).map_err(|_| Problem::Unreadable("must be UTF-8".into()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -58,6 +59,10 @@ pub fn read(file: &[u8], columns: &[&str], required: usize, mut each: impl FnMut
         number += 1;
         if number > MAX_ROWS {
             return Err(Problem::TooManyRows);
+        }
+        if record.iter().any(|cell| cell.contains(['\r', '\n'])) {
+            let line = record.position().map_or(0, |position| position.line());
+            return Err(Problem::Unreadable(format!("has a quote in line {line} that is not closed there")));
         }
         let cells = Cells {
             places: &places,

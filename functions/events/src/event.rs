@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::client_info::Device;
+use shared::validate::label;
 use uuid::Uuid;
 
 use crate::click_ids::{self, ClickIds};
@@ -146,11 +147,11 @@ fn check(value: Value, around: &Surroundings, named_id: Option<Uuid>, fresh_id: 
         click_ids: url.as_deref().map(click_ids::of).unwrap_or_default(),
         url,
         referrer: text("referrer", sent.referrer, MAX_URL)?,
-        utm_source: text("utm_source", sent.utm_source, MAX_UTM)?,
-        utm_medium: text("utm_medium", sent.utm_medium, MAX_UTM)?,
-        utm_campaign: text("utm_campaign", sent.utm_campaign, MAX_UTM)?,
-        utm_content: text("utm_content", sent.utm_content, MAX_UTM)?,
-        utm_term: text("utm_term", sent.utm_term, MAX_UTM)?,
+        utm_source: utm("utm_source", sent.utm_source)?,
+        utm_medium: utm("utm_medium", sent.utm_medium)?,
+        utm_campaign: utm("utm_campaign", sent.utm_campaign)?,
+        utm_content: utm("utm_content", sent.utm_content)?,
+        utm_term: utm("utm_term", sent.utm_term)?,
         data: sent.data,
         session_duration: range("session_duration", sent.session_duration, MAX_DURATION)?,
         page_duration: range("page_duration", sent.page_duration, MAX_DURATION)?,
@@ -179,6 +180,10 @@ fn text(field: &str, value: Option<String>, limit: usize) -> Result<Option<Strin
         Some(v) if v.chars().count() > limit => Err(format!("too_long_{field}")),
         _ => Ok(value),
     }
+}
+
+fn utm(field: &str, value: Option<String>) -> Result<Option<String>, String> {
+    text(field, value.as_deref().and_then(label), MAX_UTM)
 }
 
 /// A path (`/product/1`) or an absolute http(s) address, without its fragment: fragments carry order tokens.

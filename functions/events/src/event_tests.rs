@@ -82,6 +82,8 @@ fn each_wrong_member_has_its_reason() {
 
 #[test]
 fn click_ids_come_out_of_the_address() {
+    let event = verdict(with("utm_source", json!(" go\u{8}ogle\t"))).unwrap();
+    assert_eq!(event.utm_source.as_deref(), Some("google"));
     let event = verdict(with("url", json!("/product/1?gclid=abc&utm_source=google#t=secret"))).unwrap();
     assert_eq!(event.url.as_deref(), Some("/product/1?gclid=abc&utm_source=google"));
     assert_eq!(serde_json::to_value(&event).unwrap()["click_ids"], json!({"gclid": "abc"}));

@@ -15,6 +15,10 @@ use crate::{Config, collect, experiments};
 pub const MAX_BODY: usize = 64 * 1024;
 
 pub async fn handle(config: Config, request: Incoming) -> Result<Response<String>, ApiError> {
+    // Before anything that asks the database. The answer is not for pages of other origins: they repeat it all the same.
+    if let Some(limit) = &config.limit {
+        limit.check(&request, config.trusted_proxy.as_deref()).await?;
+    }
     match request.path.as_str() {
         "/api/events" => events(&config, &request).await,
         "/api/experiments" => experiments::assignments(&config, &request).await,

@@ -12,6 +12,7 @@ mod consumer;
 mod event;
 mod experiments;
 mod handler;
+mod limit;
 mod programs;
 mod queue;
 mod store;
@@ -30,15 +31,18 @@ pub struct Config {
     pub trusted_proxy: Option<String>,
     /// `None` without `EVENTS_QUEUE`: events then go straight into the database.
     pub queue: Option<queue::Queue>,
+    /// `None` without `EVENTS_LIMIT`: then clients are not limited.
+    pub limit: Option<limit::Limit>,
 }
 
 impl Config {
-    fn from_bindings(bindings: &Bindings, queue: Option<worker::Queue>) -> Result<Self, BindingError> {
+    fn from_bindings(bindings: &Bindings, queue: Option<worker::Queue>, limit: Option<worker::RateLimiter>) -> Result<Self, BindingError> {
         Ok(Self {
             db: bindings.db()?,
             default_tenant: bindings.default_tenant()?,
             trusted_proxy: bindings.optional("TRUSTED_PROXY"),
             queue: queue.map(queue::Queue),
+            limit: limit.map(limit::Limit),
         })
     }
 }
@@ -46,8 +50,8 @@ impl Config {
 #[event(fetch)]
 async fn fetch(request: HttpRequest, env: Env, _ctx: Context) -> worker::Result<Response<String>> {
     let health_db = |config: &Config| Some(config.db.clone());
-    let queue = env.queue("EVENTS_QUEUE").ok();
-    let config = |bindings: &Bindings| Config::from_bindings(bindings, queue);
+    let (queue, limit) = (env.queue("EVENTS_QUEUE").ok(), env.rate_limiter("EVENTS_LIMIT").ok());
+    let config = |bindings: &Bindings| Config::from_bindings(bindings, queue, limit);
     edge::serve("events", request, &env, handler::MAX_BODY, config, health_db, handler::handle).await
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use shared::error::{ApiError, Code};
-use shared::validate::Problems;
+use shared::validate::{Problems, label};
 
 /// Largest `answers`, in bytes of JSON text.
 pub const MAX_ANSWERS_BYTES: usize = 16 * 1024;
@@ -211,7 +211,9 @@ fn utm(p: &mut Problems, value: Option<Value>) -> Utm {
     };
     let [utm_source, utm_medium, utm_campaign, utm_content, utm_term] = UTM.map(|name| {
         let value = members.remove(name).filter(|value| !value.is_null());
-        text(p, &format!("utm.{name}"), value, 255).map(|value| value.to_lowercase())
+        let field = format!("utm.{name}");
+        let value = string(p, &field, value).as_deref().and_then(label);
+        p.text(&field, value, 255).map(|value| value.to_lowercase())
     });
     Utm {
         utm_source,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use shared::error::{ApiError, Code};
 use shared::money::Amount;
-use shared::validate::Problems;
+use shared::validate::{Problems, label};
 use uuid::Uuid;
 
 /// Units one order may hold.
@@ -215,12 +215,13 @@ fn email_of_recipient(p: &mut Problems, delivery: Option<DeliveryType>, raw: Opt
 }
 
 fn check_utm(p: &mut Problems, utm: Utm) -> Utm {
+    let mut check = |field, value: Option<String>| p.text(field, value.as_deref().and_then(label), 255);
     Utm {
-        utm_source: p.text("utm.utm_source", utm.utm_source, 255),
-        utm_medium: p.text("utm.utm_medium", utm.utm_medium, 255),
-        utm_campaign: p.text("utm.utm_campaign", utm.utm_campaign, 255),
-        utm_content: p.text("utm.utm_content", utm.utm_content, 255),
-        utm_term: p.text("utm.utm_term", utm.utm_term, 255),
+        utm_source: check("utm.utm_source", utm.utm_source),
+        utm_medium: check("utm.utm_medium", utm.utm_medium),
+        utm_campaign: check("utm.utm_campaign", utm.utm_campaign),
+        utm_content: check("utm.utm_content", utm.utm_content),
+        utm_term: check("utm.utm_term", utm.utm_term),
     }
 }
 
@@ -271,6 +272,9 @@ mod tests {
         assert_eq!(cart.price.unwrap().to_string(), "37.50");
         let cart = read(&with("utm", json!({"utm_source": "news", "utm_other": 7}))).unwrap();
         assert_eq!(cart.utm.utm_source.as_deref(), Some("news"));
+        // Whatever somebody wrote into a link, it does not cost the order.
+        let cart = read(&with("utm", json!({"utm_source": "ne\u{8}ws\t", "utm_term": "\u{0}"}))).unwrap();
+        assert_eq!((cart.utm.utm_source.as_deref(), cart.utm.utm_term), (Some("news"), None));
     }
 
     #[test]

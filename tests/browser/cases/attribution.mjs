@@ -29,6 +29,9 @@ const TABLE = [
   ['fbclid is one at Facebook', '/landing?fbclid=a1', 'https://l.facebook.com/', KEPT, click('facebook', 'cpc')],
   ['yclid is one at Yandex', '/landing?yclid=a1', undefined, KEPT, click('yandex', 'cpc')],
   ['ttclid is one at TikTok', '/landing?ttclid=a1', undefined, KEPT, click('tiktok', 'cpc')],
+  ['dclid is one at Google', '/landing?dclid=a1', undefined, KEPT, click('google', 'cpc')],
+  ['twclid is one at Twitter', '/landing?twclid=a1', undefined, KEPT, click('twitter', 'cpc')],
+  ['li_fat_id is one at LinkedIn', '/landing?li_fat_id=a1', undefined, KEPT, click('linkedin', 'cpc')],
   ['msclkid is one at Bing', '/landing?msclkid=a1', undefined, KEPT, click('bing', 'cpc')],
   ['a campaign names itself, whatever click id it has', '/landing?utm_source=Ads&gclid=a1', undefined, KEPT, { utm_source: 'Ads' }],
   ['an empty click id is none', '/landing?gclid=', undefined, KEPT, KEPT],
@@ -39,6 +42,8 @@ const TABLE = [
   ['blanks around a value go', '/landing?utm_source=%20news%20', undefined, {}, { utm_source: 'news' }],
   ['the first of two values counts', '/landing?utm_source=one&utm_source=two', undefined, {}, { utm_source: 'one' }],
   ['255 characters are kept', `/landing?utm_source=${'x'.repeat(300)}`, undefined, {}, { utm_source: 'x'.repeat(255) }],
+  ['whole characters, that is', `/landing?utm_source=${'x'.repeat(254)}%F0%9F%8E%81%F0%9F%8E%81`, undefined, {}, { utm_source: `${'x'.repeat(254)}🎁` }],
+  ['what cannot be seen goes', '/landing?utm_source=%00ne%08w%C2%85s%09', undefined, {}, { utm_source: 'news' }],
 ];
 
 export const attribution = {
@@ -54,6 +59,14 @@ export const attribution = {
       await page.goto(stack.shop + address, { referer, waitUntil: 'domcontentloaded' });
       assert.deepEqual(await clicks(page), after, what);
     }
+    // The page that is loaded again is no new click.
+    await page.goto(`${stack.shop}/landing?utm_source=first`);
+    await page.evaluate(() => localStorage.setItem('utm_source', 'second'));
+    await page.reload();
+    assert.deepEqual(await clicks(page), { utm_source: 'second' });
+    // What an earlier version kept is still fit to be sent.
+    await page.evaluate(() => localStorage.setItem('utm_source', 'a\ud83d\u0008b'));
+    assert.deepEqual(await page.evaluate(() => window.lv.identity().utm), { utm_source: 'ab' });
     sound(page, 404);
   },
 

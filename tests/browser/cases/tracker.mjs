@@ -88,6 +88,30 @@ export const tracker = {
     }
   },
 
+  async what_waits_for_a_slow_answer_heeds_it_too({ browser, stack, facts }) {
+    const page = await visitor(browser);
+    const context = page.context();
+    let answered;
+    await context.route(EVENTS, async (route) => {
+      await idle(page, 1200);
+      await refuse(503, { 'retry-after': '2' })(route);
+      answered = Date.now();
+    }, { times: 1 });
+    const sent = listen(context);
+    await page.goto(`${stack.shop}/landing`);
+    // Each of them plans a request while the first one is under way.
+    for (let i = 0; i < 4; i++) {
+      await track(page, 'x_meanwhile');
+      await idle(page, 200);
+    }
+    await delivered(page);
+    const asked = [...new Set(sent.map(({ at }) => at))];
+    assert.equal(asked.length, 2);
+    assert.ok(asked[1] - answered >= 1900, `asked again after ${asked[1] - answered} ms`);
+    sound(page, 503);
+    await finish(page, facts, { page_view: 1, x_meanwhile: 4, x_page_leave: 1 });
+  },
+
   async an_answer_without_verdicts_is_none({ browser, stack, facts }) {
     const page = await visitor(browser);
     const answers = [[200, '<html>Welcome to our network</html>'], [200, '{"success":true,"results":[]}'], [404, '{}'], [500, '{}']];
@@ -279,10 +303,19 @@ export const tracker = {
     };
     const day = 86_400_000;
     assert.deepEqual(await left([1, 6.9 * day], [2, 7.1 * day], [3, 1000]), [1, 3], 'not what is a week old');
-    assert.deepEqual(await left([4, 3000], [5, 2000, 250_000], [6, 1000]), [4, 6], 'not what is too large for the queue, but what is older');
+    assert.deepEqual(await left([4, 3000], [5, 2000, 20_000], [6, 1000]), [4, 6], 'not what is too large for a request, but what is older');
     assert.deepEqual(await left(...Array.from({ length: 60 }, (_, i) => [100 + i, 60_000 - i, 6000])), Array.from({ length: 32 }, (_, i) => 128 + i), 'the newest 200,000 characters');
     assert.deepEqual(await left(...Array.from({ length: 250 }, (_, i) => [200 + i, 60_000 - i])), Array.from({ length: 200 }, (_, i) => 250 + i), 'the newest 200, in their order');
     const requests = [...new Set(sent.map(({ request }) => request))];
+    sent.length = 0;
+    await page.evaluate(() => {
+      const circle = {};
+      window.lv.track('x_large', { text: 'x'.repeat(70_000) });
+      window.lv.track('x_circle', { circle: Object.assign(circle, { circle }) });
+      window.lv.track('x_fine');
+    });
+    await delivered(page);
+    assert.deepEqual(types(sent), ['x_fine'], 'what no request can carry holds nothing up');
     assert.ok(requests.length >= 4 && requests.every((request) => request.postData().length < 21_000));
     sound(page);
   },
@@ -329,7 +362,7 @@ export const tracker = {
     await finish(page, facts, { page_view: 1, x_page_leave: 1 });
   },
 
-  async an_experiment_is_asked_about_once_and_told_once({ browser, stack, facts }) {
+  async an_experiment_is_asked_about_once_a_page_and_told_once({ browser, stack, facts }) {
     const page = await visitor(browser);
     const context = page.context();
     const asked = [];
@@ -344,7 +377,9 @@ export const tracker = {
     await page.reload();
     assert.deepEqual(await ask('hero', 'price'), ['blue', 'b']);
     await delivered(page);
-    assert.deepEqual(asked, [await page.evaluate(() => window.lv.identity().visitorId)]);
+    // Each page asks: the experiment may have been paused meanwhile.
+    const { visitorId } = await page.evaluate(() => window.lv.identity());
+    assert.deepEqual(asked, [visitorId, visitorId]);
     const exposures = once(sent, 'x_exposure').map(({ data }) => data);
     assert.deepEqual(exposures, [{ experiment: 'hero', variant: 'blue' }, { experiment: 'price', variant: 'b' }]);
     facts.tracked = [{ session: await session(page), types: { page_view: 2, x_exposure: 2, x_page_leave: 1 } }];

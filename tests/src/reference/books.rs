@@ -94,7 +94,11 @@ impl<'a> Books<'a> {
         let leads = history.leads.iter().filter(|lead| lead.unsubscribed.is_some());
         Self {
             history,
-            visits: groups.values().map(|events| visit(history, events)).collect(),
+            visits: groups
+                .values()
+                .filter(|events| events.iter().any(|event| event.kind != "x_page_leave"))
+                .map(|events| visit(history, events))
+                .collect(),
             sessions,
             orders_of_session,
             customers,

@@ -210,8 +210,8 @@ impl Shop {
     }
 
     pub async fn refund(&self, order: Uuid, amount: &str, status: &str, at: &str) {
-        let sql = "insert into shop.refunds (tenant_id, order_id, refund_amount, status, requested_at, processed_at) \
-                   values ($1, $2, $3::text::numeric, $4, $5::text::timestamptz, $5::text::timestamptz)";
+        let sql = "insert into shop.refunds (tenant_id, order_id, payment_id, refund_amount, status, requested_at, processed_at) \
+                   values ($1, $2, (select id from shop.payments where order_id = $2), $3::text::numeric, $4, $5::text::timestamptz, $5::text::timestamptz)";
         self.ground
             .admin
             .execute(sql, &[&self.tenant, &order, &amount, &status, &at])

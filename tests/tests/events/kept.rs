@@ -74,6 +74,7 @@ async fn of_the_clients_address_the_shops_setting_decides_what_is_kept() {
         json!({"ip_storage": 1}),
         json!({"event_retention_months": 0}),
         json!({"event_retention_months": 1.5}),
+        json!({"event_retention_months": "14"}),
     ] {
         let refused = shop
             .db

@@ -21,9 +21,17 @@ const showSignIn = (why) => {
   if (why) notice(problem, 'bad', h('p', {}, why));
 };
 
+const decoded = (part) => {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+};
+
 const open = () => {
   if (!signedIn()) return showSignIn();
-  const [first, ...rest] = location.hash.slice(1).split('/').map(decodeURIComponent);
+  const [first, ...rest] = location.hash.slice(1).split('/').map(decoded);
   const name = Object.hasOwn(VIEWS, first) ? first : 'copilot';
   problem.replaceChildren();
   $('#sign-in').hidden = true;

@@ -22,6 +22,8 @@ const load = () => {
     Chart.defaults.font.size = 13;
     return Chart;
   });
+  // The next chart may have more luck with the network.
+  library.catch(() => { library = undefined; });
   return library;
 };
 

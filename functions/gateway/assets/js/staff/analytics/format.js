@@ -20,6 +20,14 @@ export const fromCents = (value) => (value === null ? null : `${value < 0 ? '-' 
 /** A sum with an unknown part is not known. */
 export const sum = (texts) => texts.reduce((total, text) => (total === null || text === null || text === undefined ? null : total + cents(text)), 0);
 
+/** Moments are written in the shop's time, wherever the reader sits: days and sums are the shop's too. */
+let zone;
+export const inZone = (timeZone) => { zone = timeZone; };
+export const zoneName = () => zone;
+const written = (options) => (text) => new Intl.DateTimeFormat('en', { ...options, timeZone: zone }).format(new Date(text));
+export const dateTime = written({ dateStyle: 'medium', timeStyle: 'short' });
+export const clock = written({ hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+
 export const UNKNOWN = '–';
 export const count = (value) => (value === null || value === undefined ? UNKNOWN : new Intl.NumberFormat('en').format(value));
 export const money = (value, currency) => (value === null || value === undefined ? UNKNOWN : asMoney(value, currency));

@@ -4,7 +4,7 @@ import { empty, fill } from '../parts.js';
 import { channels } from './channels.js';
 import { cohorts } from './cohorts.js';
 import { economics } from './economics.js';
-import { report } from './format.js';
+import { inZone, report } from './format.js';
 import { funnel } from './funnel.js';
 import { overview } from './overview.js';
 import { periodName, periodOf, picker } from './period.js';
@@ -37,6 +37,7 @@ export const analytics = ([name, ...rest]) => {
 
   fill(place, async () => {
     const { rows: [shop] } = await report('get_shop_settings');
+    inZone(shop.time_zone);
     const period = periodOf(rest, shop.today);
     const context = { currency: shop.currency, today: shop.today, zone: shop.time_zone, period, empty };
     return [

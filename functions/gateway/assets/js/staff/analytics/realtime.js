@@ -1,16 +1,14 @@
 // What happens now. Asked again every 30 seconds, not while nobody looks at the page.
 import { h } from '../../dom.js';
-import { dateTime } from '../../money.js';
 import { badge, fill, words } from '../parts.js';
 import { chart } from './charts.js';
 import { card, figure } from './figures.js';
-import { count, money, numbers, percent, report } from './format.js';
+import { clock, count, dateTime, money, numbers, percent, report, zoneName } from './format.js';
 import { oneDay } from './period.js';
 import { openRows } from './rows.js';
 
 const EVERY = 30_000;
 const MINUTE = 60_000;
-const clock = (text) => new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(new Date(text));
 const later = (text, milliseconds) => new Date(Date.parse(text) + milliseconds).toISOString();
 
 /** The window's thirty minutes, each with its end: the last one ends now. */
@@ -58,7 +56,7 @@ const shown = ({ rows: [row], currency }) => {
       { name: 'Status', kind: 'text', cell: (order) => badge(order.status) },
       { name: 'Source', kind: 'text', cell: (order) => order.utm_source },
     ], row.latest_orders),
-    h('p', { class: 'soft small', 'data-now': row.now }, `As of ${clock(row.now)}. Asked again every 30 seconds while this page is looked at.`),
+    h('p', { class: 'soft small', 'data-now': row.now }, `As of ${clock(row.now)}, time of the shop (${zoneName()}). Asked again every 30 seconds while this page is looked at.`),
   ].flat();
 };
 
@@ -77,12 +75,12 @@ export const realtime = () => {
     } catch (error) {
       return trouble.replaceChildren(h('p', { class: 'notice bad', role: 'status' }, `${error.message} The figures are those of the last answer; they are asked for again.`));
     }
-    // Whoever works with the keyboard keeps the place: a button is found again by what it shows, whatever its figure is now.
+    // Whoever works with the keyboard keeps the place: a button or table is found again by what it shows, whatever its figure is now.
     const name = (button) => button.getAttribute('aria-label')?.split(', ').at(-1);
     const focused = place.contains(document.activeElement) ? name(document.activeElement) : undefined;
     trouble.replaceChildren();
     place.replaceChildren(...content.filter(Boolean));
-    return focused && [...place.querySelectorAll('button')].find((button) => name(button) === focused)?.focus();
+    return focused && [...place.querySelectorAll('button, [tabindex]')].find((button) => name(button) === focused)?.focus();
   };
   const due = () => !document.hidden && !document.querySelector('dialog[open]') && Date.now() - asked >= EVERY;
   const timer = setInterval(() => {

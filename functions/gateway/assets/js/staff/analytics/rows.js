@@ -1,9 +1,8 @@
 // The rows behind a figure, in a dialog: what they add up to, the rows themselves, and the same as CSV. A row leads on to an order's customer
 // or a session's events; "Back" leads back.
 import { busy, h, notice } from '../../dom.js';
-import { dateTime } from '../../money.js';
 import { badge, fill, words } from '../parts.js';
-import { count, money, numbers, report } from './format.js';
+import { count, dateTime, money, numbers, report, zoneName } from './format.js';
 
 const CSV_LIMIT = 500;
 const time = (name, label) => ({ name: label, kind: 'keep', cell: (row) => (row[name] ? dateTime(row[name]) : null) });
@@ -91,6 +90,7 @@ const show = () => {
     });
     return [
       h('p', { class: 'sums' }, summary(found, kind), '.'),
+      rows.length > 0 && h('p', { class: 'soft small' }, `Times are those of the shop (${zoneName()}).`),
       total > rows.length && h('p', { class: 'soft small' }, `The sums are those of all ${count(total)}; the first ${count(rows.length)} are shown.`),
       rows.length > 0 ? numbers(`Rows: ${asked.title}`, columns, rows) : h('p', { class: 'soft' }, 'There is no row: nothing of this happened in the period.'),
       h('div', { class: 'actions' },
