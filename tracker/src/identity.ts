@@ -7,9 +7,8 @@ type Name = keyof typeof LIVES;
 /** Silence that ends a visit, as on the server. */
 const VISIT_ENDS = 1800e3;
 
+/** Of version 4; crypto.randomUUID exists on https and localhost only. */
 export const uuid = () => {
-  // randomUUID exists on https and localhost only.
-  if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6]! & 15) | 64;
   bytes[8] = (bytes[8]! & 63) | 128;

@@ -74,12 +74,9 @@ const told = () => {
   return wait > 0 && wait <= HOUR ? wait : 0;
 };
 
-/** Milliseconds to be silent for, after a failure. */
-const silence = () => Math.max(told(), pause - Date.now());
-
-/** Goes on after the silence, if there is one. */
+/** Whether to be silent after a failure; then it goes on later. */
 const rest = () => {
-  const wait = silence();
+  const wait = Math.max(told(), pause - Date.now());
   if (wait > 0) plan(wait);
   return wait > 0;
 };
@@ -88,7 +85,7 @@ const send = async () => {
   let size = 50;
   let some: string[];
   // Asked again before each request: this may have waited for its turn, and another have failed meanwhile.
-  while (allowed() && silence() <= 0 && (some = batch(waiting(), size)).length) {
+  while (allowed() && !rest() && (some = batch(waiting(), size)).length) {
     for (const key of some) flying.add(key);
     try {
       const answer = await fetch(api + 'events', { method: 'POST', body: body(some), keepalive: true, signal: AbortSignal.timeout?.(2e4) });
@@ -113,7 +110,6 @@ const send = async () => {
       for (const key of some) flying.delete(key);
     }
   }
-  rest();
 };
 
 export const flush = () => {

@@ -191,7 +191,7 @@ async fn events_are_deleted_when_their_shop_has_kept_them_long_enough() {
     // The retention of each of two shops, and by the second of it.
     let (usual, short) = (Place::new().await, Place::new().await);
     let setting = format!(
-        "update shop.tenants set settings = '{{\"event_retention_months\": 2}}' where id = '{}'",
+        "update shop.tenants set settings = '{{\"event_retention_months\": 2.0}}' where id = '{}'",
         short.tenant
     );
     short.ground.admin.batch_execute(&setting).await.unwrap();
