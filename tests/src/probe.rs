@@ -1,12 +1,14 @@
 //! For tests of refusals: requests no polite client sends, what they write, and faults of the parts behind.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use reqwest::{Body, Method};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::{Reply, Shop};
 
@@ -42,6 +44,29 @@ impl Shop {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();
         Reply::parse(&String::from_utf8(answer).unwrap())
+    }
+
+    /// A sheet of this size is 413. Announces it and reads the answer without sending it: a refused upload is not read to its end, and a client
+    /// that goes on sending may lose the answer with the connection.
+    pub async fn announces_too_much(&self, path: &str, size: usize) {
+        let address = self.info.function("admin").strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "POST /api/admin/{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: text/csv\r\nContent-Length: {size}\r\n\r\n",
+            self.host, self.staff_token
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let ended = timeout(Duration::from_secs(10), async {
+            while !answer.contains("body_too_large") {
+                let mut part = [0; 1024];
+                let count = stream.read(&mut part).await.unwrap();
+                assert!(count > 0, "{answer}");
+                answer.push_str(&String::from_utf8_lossy(&part[..count]));
+            }
+        });
+        assert!(ended.await.is_ok(), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     }
 
     /// Asserts that `work` adds exactly these rows to this tenant's, and none to any other table.

@@ -129,10 +129,7 @@ async fn what_is_no_such_sheet_is_refused_and_writes_nothing() {
         .await
         .refused(413, "body_too_large");
     assert_eq!(refused["fields"], json!({"file": "must have at most 10000 rows"}));
-    let large = Shop::padded(rows(1), 4 * 1024 * 1024 + 1);
-    shop.adds_nothing(upload(&shop, &shop.staff_token, large))
-        .await
-        .refused(413, "body_too_large");
+    shop.announces_too_much(PATH, 4 * 1024 * 1024 + 1).await;
     for content_type in [None, Some("application/json"), Some("application/vnd.ms-excel")] {
         let mut request = shop.admin(&shop.staff_token, Method::POST, PATH).body(rows(1));
         if let Some(content_type) = content_type {

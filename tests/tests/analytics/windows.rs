@@ -47,7 +47,14 @@ async fn a_refund_counts_as_far_as_it_takes_revenue_back() {
     let sale = async |email, received| {
         let (paid_at, status) = (Some("2026-05-05 10:00Z"), "partially_refunded");
         let received = Some(received);
-        shop.sale(Sale { email, paid_at, status, received, ..SALE }).await
+        shop.sale(Sale {
+            email,
+            paid_at,
+            status,
+            received,
+            ..SALE
+        })
+        .await
     };
     let over = sale("over@example.com", ("130.00", "USD")).await;
     let foreign = sale("foreign@example.com", ("9000.00", "RUB")).await;
@@ -61,26 +68,40 @@ async fn a_refund_counts_as_far_as_it_takes_revenue_back() {
     shop.refund(over, "80.00", "completed", "2026-05-12 10:00Z").await;
     shop.refund(foreign, "9000.00", "completed", "2026-05-06 11:00Z").await;
     assert_eq!(refunds().await, "Refunds | 50.00", "the third is of the next week");
-    assert_eq!(economics(&shop, "'2026-05-11 00:00Z', '2026-05-18 00:00Z'").await[5], "Refunds | 50.00");
+    assert_eq!(
+        economics(&shop, "'2026-05-11 00:00Z', '2026-05-18 00:00Z'").await[5],
+        "Refunds | 50.00"
+    );
     shop.refund(exact, "40.00", "completed", "2026-05-08 10:00Z").await;
     assert_eq!(refunds().await, "Refunds | 90.00");
     let values = shop.api("get_rfm_segments()", "email, monetary").await;
     let mut values: Vec<&str> = values.iter().map(String::as_str).collect();
     values.sort_unstable();
-    assert_eq!(values, ["exact@example.com | 60.00", "foreign@example.com | 0", "over@example.com | 0.00"]);
+    assert_eq!(
+        values,
+        ["exact@example.com | 60.00", "foreign@example.com | 0", "over@example.com | 0.00"]
+    );
 }
 
 /// A tab that stays open over night is left in the morning.
 #[tokio::test]
 async fn what_is_only_left_is_no_visit() {
     let shop = Shop::new("UTC").await;
-    shop.seen(Seen { at: "2026-05-05 22:00Z", ..SEEN }).await;
+    shop.seen(Seen {
+        at: "2026-05-05 22:00Z",
+        ..SEEN
+    })
+    .await;
     let left = Seen {
         kind: "x_page_leave",
         page_duration: Some(36_000),
         ..SEEN
     };
-    shop.seen(Seen { at: "2026-05-05 22:10Z", ..left }).await;
+    shop.seen(Seen {
+        at: "2026-05-05 22:10Z",
+        ..left
+    })
+    .await;
     shop.seen(Seen {
         at: "2026-05-06 08:00Z",
         visit: Some("morning"),

@@ -1,6 +1,7 @@
 //! What is counted, by hand; and that a planted sample-ratio mismatch is found and a fair spread is not.
 
-use lonieve_tests::Shop;
+use lonieve_tests::{Reply, Shop};
+use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -9,7 +10,11 @@ use crate::{assignments, patch, running, visitors};
 async fn exposed(shop: &Shop, visitor: Option<&str>, key: &str, variant: &str) -> Uuid {
     let event = json!({"event_type": "x_exposure", "session_id": format!("s-{}", Uuid::new_v4()), "visitor_id": visitor,
         "data": {"experiment": key, "variant": variant}});
-    let stored = shop.post("events", "/api/events", &event).await.expect(200);
+    // Without the name of a browser it would be a program's.
+    let request = shop
+        .request(Method::POST, "events", "/api/events")
+        .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Chrome/142.0 Safari/537.36");
+    let stored = Reply::of(request.json(&event)).await.expect(200);
     stored["eventId"].as_str().unwrap().parse().unwrap()
 }
 
