@@ -9,6 +9,8 @@
 -- lies within 30 minutes of the end may go on after it. No other can, since the events of a visit are never further apart. Only these few are
 -- looked up by session; all else is one range of the new index.
 --
+-- Days begin with their first midnight (`day_begins`), in every period of a report: `make_period` of 0047 is replaced for it.
+--
 -- How it is planned: in plpgsql with custom plans, because the planner must know how long the period is. A plain SQL function is planned without
 -- its arguments, for a two-hundredth of the table, and would take a year of events one by one.
 --
@@ -21,6 +23,21 @@
 set local role lonieve_owner;
 
 create index events_tenant_created on analytics.events (tenant_id, created_at);
+
+create function analytics.day_begins(p_day date, p_time_zone text) returns timestamptz
+language sql stable set search_path = '' as $$
+  -- Where clocks are set back over midnight it comes twice (Havana, the Azores). Postgres means the second one; the hour between is of the new day.
+  select case when ((m.at - interval '1 hour') at time zone p_time_zone)::date = p_day then m.at - interval '1 hour' else m.at end
+  from (select p_day::timestamp at time zone p_time_zone as at) m
+$$;
+comment on function analytics.day_begins(date, text) is 'The first moment of a day in a time zone: its first midnight, or where clocks jump over it the moment they jump to.';
+
+create or replace function analytics.make_period(p_tenant_id uuid, p_from_day date, p_to_day date, p_now timestamptz) returns analytics.period
+language sql stable set search_path = '' as $$
+  select row(p_from_day, p_to_day, analytics.day_begins(p_from_day, t.time_zone), analytics.day_begins(p_to_day, t.time_zone),
+             (p_now at time zone t.time_zone)::date, t.time_zone)::analytics.period
+  from shop.tenants t where t.id = p_tenant_id
+$$;
 
 create function analytics.all_time() returns analytics.period
 language sql immutable set search_path = '' as $$

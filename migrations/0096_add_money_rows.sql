@@ -24,7 +24,7 @@ declare
   v_moment timestamptz;
 begin
   if p_text ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' then
-    v_moment := (select p_text::date::timestamp at time zone t.time_zone from shop.tenants t where t.id = p_tenant_id);
+    v_moment := (select analytics.day_begins(p_text::date, t.time_zone) from shop.tenants t where t.id = p_tenant_id);
   else
     v_moment := ops.try_time(p_text);
   end if;

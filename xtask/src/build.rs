@@ -83,9 +83,13 @@ fn build_one(root: &Path, tools: &Tools, function: &Function) -> Result<()> {
     // A failed build must not leave an old module that looks like a new one.
     let _ = fs::remove_file(stamp(function));
     let mut command = Command::new(&tools.worker_build);
+    command.arg("--release").arg(&function.dir).arg("--");
+    // All of them each time: cargo then compiles two side by side, and what they share once, not once for each set of features that one of them
+    // asks for. All but the first find their module compiled.
+    for name in names(root)? {
+        command.arg("--package").arg(format!("lonieve-{name}"));
+    }
     command
-        .arg("--release")
-        .arg(&function.dir)
         .current_dir(root)
         .env("WASM_BINDGEN_BIN", &tools.wasm_bindgen)
         .env("WASM_OPT_BIN", bin.join("wasm-opt"))

@@ -18,9 +18,14 @@ pub struct Finished {
     pub lines: Vec<String>,
 }
 
-/// Runs to the end, whatever the end is. The program gets a process group of its own and is registered, so that a
+/// Runs to the end, whatever the end is.
+pub fn run(command: Command) -> Result<Finished> {
+    run_beside(command, "    ")
+}
+
+/// The same for one of several that run at once: `mark` stands before each of its lines. The program gets a process group of its own and is registered, so that a
 /// signal to us stops it with everything it started.
-pub fn run(mut command: Command) -> Result<Finished> {
+pub fn run_beside(mut command: Command, mark: &str) -> Result<Finished> {
     let program = command.get_program().to_string_lossy().into_owned();
     command
         .stdin(Stdio::null())
@@ -34,7 +39,7 @@ pub fn run(mut command: Command) -> Result<Finished> {
     forward(child.stderr.take(), sender);
     let mut lines = Vec::new();
     for line in receiver {
-        eprintln!("    {line}");
+        eprintln!("{mark}{line}");
         lines.push(line);
     }
     Ok(Finished {

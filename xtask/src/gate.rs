@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
+use futures::future::join_all;
 use stack::{CardlinkApi, Config, Runtime, Stack};
 
 use crate::{check, command, setup, shutdown::Signals, tally::Tally, tools, tracker, trouble, ui};
@@ -27,6 +28,19 @@ pub struct Options {
     #[arg(long = "file", value_name = "NAME")]
     files: Vec<String>,
 }
+
+/// The end-to-end crate's own unit tests.
+const LIBRARY: &str = "--lib";
+/// Test programs that mostly wait (for time limits, for what was killed), or that start what they need: they run beside the others.
+const BESIDE: [&str; 7] = [
+    "environment",
+    "events_queue",
+    "faults",
+    "interleavings",
+    "migrations",
+    "reference",
+    "walk",
+];
 
 /// The phases so far: their names, times and tests.
 #[derive(Default)]
@@ -76,7 +90,7 @@ async fn phases(root: PathBuf, Options { filter, files }: Options, report: &mut 
         let mut unit = command::cargo(&root);
         unit.args(["test", "--workspace", "--exclude", PACKAGE, "--no-fail-fast"])
             .args(&filter);
-        report.tests("Unit tests", unit).await;
+        report.tests("Unit tests", vec![(unit, "    ")]).await;
     }
     let begun = Instant::now();
     if !report.check("Building the Workers", blocking(root.clone(), |root| setup::prepare(&root)).await) {
@@ -109,16 +123,38 @@ async fn end_to_end(root: PathBuf, filter: Option<String>, targets: Vec<String>,
         (Err(error), _) | (_, Err(error)) => return report.fail(&name, &error),
     };
     report.phases.push((name, begun.elapsed(), None));
-    let mut tests = command::cargo(&root);
-    tests
-        .args(["test", "--package", PACKAGE, "--no-fail-fast"])
-        .args(targets)
-        .args(&filter)
-        .env(STACK_VARIABLE, stack.path())
-        .env(V1_STACK_VARIABLE, v1.path());
+    let tests = |targets: &[String]| {
+        let mut tests = command::cargo(&root);
+        tests.args(["test", "--package", PACKAGE, "--no-fail-fast"]);
+        for target in targets {
+            match target.as_str() {
+                LIBRARY => tests.arg(LIBRARY),
+                name => tests.args(["--test", name]),
+            };
+        }
+        tests.env(STACK_VARIABLE, stack.path()).env(V1_STACK_VARIABLE, v1.path());
+        tests
+    };
+    let mut build = tests(&targets);
+    build.arg("--no-run");
+    report
+        .phase("Building the end-to-end tests", || {
+            command::must_succeed("Building the tests", build)
+        })
+        .await;
+    let (beside, alone): (Vec<_>, Vec<_>) = targets.into_iter().partition(|name| BESIDE.contains(&name.as_str()));
+    let lanes = [(alone, "    "), (beside, "  | ")]
+        .into_iter()
+        .filter(|(targets, _)| !targets.is_empty());
+    let commands = lanes.map(|(targets, mark)| {
+        let mut tests = tests(&targets);
+        tests.args(&filter);
+        (tests, mark)
+    });
+    let commands: Vec<_> = commands.collect();
     let before = report.total.failed;
     let ended = tokio::select! {
-        () = report.tests("End-to-end tests", tests) => None,
+        () = report.tests("End-to-end tests", commands) => None,
         error = stack.failure() => Some(error),
         error = v1.failure() => Some(error),
     };
@@ -143,12 +179,10 @@ fn targets(root: &Path, wanted: &[String]) -> Result<Vec<String>> {
         bail!("there is no file {unknown} in tests/tests: there are {}", known.join(", "));
     }
     if !wanted.is_empty() {
-        return Ok(wanted.iter().flat_map(|name| ["--test".to_owned(), name.clone()]).collect());
+        return Ok(wanted.to_vec());
     }
-    let mut targets = vec!["--lib".to_owned()];
-    for name in known.into_iter().filter(|name| !name.starts_with("soak_")) {
-        targets.extend(["--test".to_owned(), name]);
-    }
+    let mut targets = vec![LIBRARY.to_owned()];
+    targets.extend(known.into_iter().filter(|name| !name.starts_with("soak_")));
     Ok(targets)
 }
 
@@ -201,18 +235,20 @@ impl Report {
         }
     }
 
-    /// Runs a phase made of tests.
-    async fn tests(&mut self, name: &str, command: Command) {
+    /// Runs a phase made of tests: these commands side by side, each with a mark before its lines.
+    async fn tests(&mut self, name: &str, commands: Vec<(Command, &'static str)>) {
         ui::step(name);
         let begun = Instant::now();
-        match join(tokio::task::spawn_blocking(move || command::run(command))).await {
-            Ok(finished) => {
-                let tally = Tally::of_run(finished.lines.iter().map(String::as_str), finished.status.success());
-                self.phases.push((name.to_owned(), begun.elapsed(), Some(tally.to_string())));
-                self.total += tally;
+        let run = |(command, mark)| join(tokio::task::spawn_blocking(move || command::run_beside(command, mark)));
+        let mut tally = Tally::default();
+        for finished in join_all(commands.into_iter().map(run)).await {
+            match finished {
+                Ok(finished) => tally += Tally::of_run(finished.lines.iter().map(String::as_str), finished.status.success()),
+                Err(error) => self.fail(name, &error),
             }
-            Err(error) => self.fail(name, &error),
         }
+        self.phases.push((name.to_owned(), begun.elapsed(), Some(tally.to_string())));
+        self.total += tally;
     }
 
     fn check(&mut self, name: &str, result: Result<()>) -> bool {

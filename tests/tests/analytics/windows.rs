@@ -83,6 +83,23 @@ async fn a_refund_counts_as_far_as_it_takes_revenue_back() {
     );
 }
 
+/// On the Azores the clocks go back from one to midnight.
+#[tokio::test]
+async fn the_hour_between_two_midnights_is_of_the_new_day() {
+    let shop = Shop::new("Atlantic/Azores").await;
+    shop.seen(Seen {
+        at: "2025-10-26 00:30Z",
+        ..SEEN
+    })
+    .await;
+    let on = async |from: &str, to: &str| {
+        shop.api(&format!("get_behavior_stats('{from} 12:00Z', '{to} 12:00Z')"), "sessions")
+            .await
+    };
+    assert_eq!(on("2025-10-26", "2025-10-27").await, ["1"]);
+    assert_eq!(on("2025-10-25", "2025-10-26").await, Vec::<String>::new());
+}
+
 /// A tab that stays open over night is left in the morning.
 #[tokio::test]
 async fn what_is_only_left_is_no_visit() {

@@ -31,7 +31,7 @@ async fn xtask() -> &'static Path {
 async fn build() -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args(["build", "--quiet", "--package", "xtask", "--message-format", "json"])
+        .args(["build", "--quiet", "--bin", "xtask", "--message-format", "json"])
         .current_dir(root())
         .stdin(Stdio::null());
     let output = cargo.stderr(Stdio::inherit()).output().await.unwrap();
