@@ -1,4 +1,6 @@
--- Who may call the doors to the reports' rows: signed-in people; each function looks up what they are to which shop.
+-- Who may call the doors to the reports' rows (0098): one line per function and role.
+--
+-- What: signed-in people; each function looks up what they are to which shop. The admin Worker calls them with the token of who asks.
 
 set local role lonieve_owner;
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test: a failed step is a failed test")]
 
 mod documented;
+mod reports;
 mod runner;
 mod sale;
 mod servers;

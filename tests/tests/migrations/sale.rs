@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-struct Caller<'a> {
+use crate::reports::reports;
+
+pub struct Caller<'a> {
     db: &'a Client,
     host: String,
     /// The functions called so far.
@@ -17,7 +19,7 @@ struct Caller<'a> {
 
 impl Caller<'_> {
     /// Calls `api.<function>(p)` as PostgREST does.
-    async fn call(&self, role: &str, function: &str, p: Value) -> Value {
+    pub async fn call(&self, role: &str, function: &str, p: Value) -> Value {
         self.called.lock().unwrap().insert(function.to_owned());
         self.db.batch_execute(&format!("begin; set local role {role}")).await.unwrap();
         let result = match function {
@@ -30,7 +32,7 @@ impl Caller<'_> {
     }
 
     /// Calls a function with the documents' named parameters, all at their defaults.
-    async fn rows(&self, role: &str, function: &str) {
+    pub async fn rows(&self, role: &str, function: &str) {
         self.called.lock().unwrap().insert(function.to_owned());
         self.db.batch_execute(&format!("begin; set local role {role}")).await.unwrap();
         let result = self.db.query(&format!("select * from api.{function}()"), &[]).await;
@@ -445,28 +447,5 @@ async fn others(caller: &Caller<'_>) {
     for function in ["capture_lead", "check_origin", "follow_link", "unsubscribe"] {
         caller.call("edge_leads", function, nobody.clone()).await;
     }
-    for function in [
-        "ask_revenue",
-        "ask_profit",
-        "ask_orders",
-        "ask_top_products",
-        "ask_top_customers",
-        "ask_channels",
-        "ask_alerts",
-        "ask_unit_economics",
-        "log_ai_query",
-    ] {
-        let p = json!({"period": {"kind": "last_days", "count": 7}, "limit": 5, "query": "revenue", "intent": "revenue"});
-        caller.call("authenticated", function, p).await;
-    }
-    for function in [
-        "get_popular_intents",
-        "get_unit_economics",
-        "get_channel_stats_financial",
-        "ai_get_revenue_last_n_days",
-        "ai_get_profit_last_n_days",
-        "ai_get_top_products",
-    ] {
-        caller.rows("authenticated", function).await;
-    }
+    reports(caller).await;
 }
