@@ -32,12 +32,13 @@ pub struct Options {
 /// The end-to-end crate's own unit tests.
 const LIBRARY: &str = "--lib";
 /// Test programs that mostly wait (for time limits, for what was killed), or that start what they need: they run beside the others.
-const BESIDE: [&str; 8] = ["environment", "events_queue", "faults", "interleavings", "migrations", "pages", "reference", "walk"];
+const BESIDE: [&str; 8] = [
     "environment",
     "events_queue",
     "faults",
     "interleavings",
     "migrations",
+    "pages",
     "reference",
     "walk",
 ];
