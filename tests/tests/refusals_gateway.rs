@@ -237,7 +237,7 @@ async fn refusals_of_the_functions_arrive_unchanged() {
         reply.refused(status, code);
     }
     for (path, allow) in [
-        ("/api/events", "POST"),
+        ("/api/events", "POST, OPTIONS"),
         ("/api/orders/create", "POST"),
         ("/api/webhooks/cardlink", "POST"),
         ("/api/jobs/run/tick", "POST"),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use futures::future::join_all;
+use futures::future::{join_all, select_all};
 use stack::{CardlinkApi, Config, Runtime, Stack};
 
 use crate::{check, command, setup, shutdown::Signals, tally::Tally, tools, tracker, trouble, ui};
@@ -31,7 +31,9 @@ pub struct Options {
 
 /// The end-to-end crate's own unit tests.
 const LIBRARY: &str = "--lib";
-/// Test programs that mostly wait (for time limits, for what was killed), or that start what they need: they run beside the others.
+/// Test programs that mostly wait (for time limits, for what was killed, for a browser) or start what they need: they run beside the others, with stacks
+/// of their own.
+const BESIDE_LANE: &str = "beside";
 const BESIDE: [&str; 8] = [
     "environment",
     "events_queue",
@@ -104,69 +106,96 @@ async fn phases(root: PathBuf, Options { filter, files }: Options, report: &mut 
     }
 }
 
-/// Two throw-away stacks, one for each of Cardlink's contracts, serve all end-to-end tests; those that need another runtime or an own
-/// database start it themselves.
-async fn end_to_end(root: PathBuf, filter: Option<String>, targets: Vec<String>, report: &mut Report) {
-    let (begun, name) = (Instant::now(), "Starting the stack".to_owned());
-    ui::step(&name);
-    let start = async |cardlink: CardlinkApi| {
-        let config = Config {
-            test_clock: true,
-            cardlink,
-            ..Config::ephemeral(root.clone(), Runtime::Workerd)
-        };
-        ui::note(&format!("Cardlink {}", cardlink.name()));
-        Stack::start(config, Arc::new(ui::note)).await
-    };
-    // One after the other: both look for free ports.
-    let (mut stack, mut v1) = match (start(CardlinkApi::V2).await, start(CardlinkApi::V1).await) {
-        (Ok(stack), Ok(v1)) => (stack, v1),
-        (Err(error), _) | (_, Err(error)) => return report.fail(&name, &error),
-    };
-    report.phases.push((name, begun.elapsed(), None));
-    let tests = |targets: &[String]| {
-        let mut tests = command::cargo(&root);
-        tests.args(["test", "--package", PACKAGE, "--no-fail-fast"]);
-        for target in targets {
-            match target.as_str() {
-                LIBRARY => tests.arg(LIBRARY),
-                name => tests.args(["--test", name]),
+/// Test programs that run one after the other, and the two throw-away stacks they use, one for each of Cardlink's contracts. Those that need another
+/// runtime or an own database start it themselves.
+struct Lane {
+    name: &'static str,
+    targets: Vec<String>,
+    v2: Stack,
+    v1: Stack,
+}
+
+impl Lane {
+    async fn start(root: &Path, name: &'static str, targets: Vec<String>) -> Result<Self> {
+        let start = async |cardlink: CardlinkApi| {
+            let config = Config {
+                test_clock: true,
+                cardlink,
+                ..Config::ephemeral(root.to_owned(), Runtime::Workerd)
             };
-        }
-        tests.env(STACK_VARIABLE, stack.path()).env(V1_STACK_VARIABLE, v1.path());
-        tests
-    };
-    let mut build = tests(&targets);
-    build.arg("--no-run");
-    report
-        .phase("Building the end-to-end tests", || {
-            command::must_succeed("Building the tests", build)
+            ui::note(&format!("Cardlink {}", cardlink.name()));
+            Stack::start(config, Arc::new(ui::note)).await
+        };
+        // One after the other: both look for free ports.
+        Ok(Self {
+            name,
+            targets,
+            v2: start(CardlinkApi::V2).await?,
+            v1: start(CardlinkApi::V1).await?,
         })
-        .await;
-    let (beside, alone): (Vec<_>, Vec<_>) = targets.into_iter().partition(|name| BESIDE.contains(&name.as_str()));
-    let lanes = [(alone, "    "), (beside, "  | ")]
-        .into_iter()
-        .filter(|(targets, _)| !targets.is_empty());
-    let commands = lanes.map(|(targets, mark)| {
-        let mut tests = tests(&targets);
-        tests.args(&filter);
-        (tests, mark)
-    });
-    let commands: Vec<_> = commands.collect();
+    }
+
+    fn tests(&self, root: &Path, filter: Option<&String>) -> Command {
+        let mut tests = cargo_test(root, &self.targets);
+        tests.args(filter);
+        tests.env(STACK_VARIABLE, self.v2.path()).env(V1_STACK_VARIABLE, self.v1.path());
+        tests
+    }
+
+    /// Before each of its lines on the screen.
+    fn mark(&self) -> &'static str {
+        if self.name == BESIDE_LANE { "  | " } else { "    " }
+    }
+}
+
+fn cargo_test(root: &Path, targets: &[String]) -> Command {
+    let mut tests = command::cargo(root);
+    tests.args(["test", "--package", PACKAGE, "--no-fail-fast"]);
+    for target in targets {
+        match target.as_str() {
+            LIBRARY => tests.arg(LIBRARY),
+            name => tests.args(["--test", name]),
+        };
+    }
+    tests
+}
+
+async fn end_to_end(root: PathBuf, filter: Option<String>, targets: Vec<String>, report: &mut Report) {
+    let mut build = cargo_test(&root, &targets);
+    build.arg("--no-run");
+    let name = "Building the end-to-end tests";
+    report.phase(name, || command::must_succeed("Building the tests", build)).await;
+
+    let (begun, name) = (Instant::now(), "Starting the stacks");
+    ui::step(name);
+    let (beside, rest): (Vec<_>, Vec<_>) = targets.into_iter().partition(|target| BESIDE.contains(&target.as_str()));
+    let mut lanes = Vec::new();
+    for (name, targets) in [("main", rest), (BESIDE_LANE, beside)] {
+        if !targets.is_empty() {
+            match Lane::start(&root, name, targets).await {
+                Ok(lane) => lanes.push(lane),
+                Err(error) => return report.fail("Starting the stacks", &error),
+            }
+        }
+    }
+    report.phases.push((name.to_owned(), begun.elapsed(), None));
+
     let before = report.total.failed;
+    let commands = lanes.iter().map(|lane| (lane.tests(&root, filter.as_ref()), lane.mark())).collect();
+    let stacks = lanes.iter_mut().flat_map(|lane| [&mut lane.v2, &mut lane.v1]);
+    let failures: Vec<_> = stacks.map(|stack| Box::pin(stack.failure())).collect();
     let ended = tokio::select! {
         () = report.tests("End-to-end tests", commands) => None,
-        error = stack.failure() => Some(error),
-        error = v1.failure() => Some(error),
+        (error, ..) = select_all(failures) => Some(error),
     };
     if let Some(error) = ended {
         stack::process::kill_registered();
         report.fail("The stack ended during the tests", &error);
     }
     if report.total.failed > before {
-        keep_logs(&root, &[("v2", stack.logs()), ("v1", v1.logs())]);
+        keep_logs(&root, &lanes);
     }
-    for stack in [stack, v1] {
+    for stack in lanes.into_iter().flat_map(|lane| [lane.v2, lane.v1]) {
         if let Err(error) = stack.stop().await {
             report.fail("Stopping the stack", &error);
         }
@@ -202,14 +231,18 @@ pub fn test_files(root: &Path) -> Result<Vec<String>> {
 }
 
 /// A stack's folder goes away with it; what its processes printed stays.
-fn keep_logs(root: &Path, stacks: &[(&str, PathBuf)]) {
+fn keep_logs(root: &Path, lanes: &[Lane]) {
     let kept = root.join("target/last-test-logs");
     let copied = (|| {
         let _ = fs::remove_dir_all(&kept);
-        for (name, logs) in stacks {
-            fs::create_dir_all(kept.join(name))?;
+        for (lane, contract, logs) in lanes
+            .iter()
+            .flat_map(|lane| [(lane.name, "v2", lane.v2.logs()), (lane.name, "v1", lane.v1.logs())])
+        {
+            let folder = kept.join(format!("{lane}-{contract}"));
+            fs::create_dir_all(&folder)?;
             for entry in fs::read_dir(logs)?.flatten().filter(|entry| entry.path().is_file()) {
-                fs::copy(entry.path(), kept.join(name).join(entry.file_name()))?;
+                fs::copy(entry.path(), folder.join(entry.file_name()))?;
             }
         }
         std::io::Result::Ok(())

@@ -25,6 +25,13 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
         ui::step(&part);
         let mut cargo = command::cargo(root);
         cargo.args(["test", "--release", "--package", "lonieve-tests", "--test", &part]);
+        // The profile is the Workers', made for small modules; a test program shall be built soon.
+        cargo.args([
+            "--config",
+            "profile.release.lto=false",
+            "--config",
+            "profile.release.codegen-units=16",
+        ]);
         cargo.args(["--", "--include-ignored", "--nocapture", "--test-threads", "1"]);
         let finished = command::run(cargo)?;
         let tally = Tally::of_run(finished.lines.iter().map(String::as_str), finished.status.success());

@@ -369,7 +369,7 @@ mod tests {
             ),
             ("get_data_quality_rows", "check_name=health_score", &["check_name"]),
             ("get_visits", "device_type=watch&active_since=now", &["device_type", "active_since"]),
-            ("get_ltv_by_cohort", "start_date=%2B2026-1-01", &["start_date"]),
+            ("get_paid_orders", "start_date=%2B2026-1-01", &["start_date"]),
         ] {
             let answer = asked(function, query).unwrap_err().response("r");
             let body: Value = serde_json::from_str(answer.body()).unwrap();

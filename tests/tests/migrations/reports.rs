@@ -19,7 +19,10 @@ pub async fn reports(caller: &Caller<'_>) {
         let p = json!({"period": {"kind": "last_days", "count": 7}, "limit": 5, "query": "revenue", "intent": "revenue"});
         caller.call("authenticated", function, p).await;
     }
-    assert_eq!(caller.call("edge_jobs", "refresh_daily_metrics", json!({})).await["outcome"], "ok");
+    assert_eq!(
+        caller.call("edge_jobs", "refresh_daily_metrics", json!({})).await["outcome"],
+        "refreshed"
+    );
     for function in [
         "get_popular_intents",
         "get_unit_economics",

@@ -51,7 +51,9 @@ pub fn anomalies(books: &Books, now: Moment) -> Table {
         .iter()
         .min_by_key(|(channel, profit, revenue)| (Reverse((*profit, *revenue)), *channel));
     if let Some((_, profit, _)) = best.filter(|(_, profit, _)| *profit > Decimal::ZERO) {
-        rows.push(row("best_channel", "info", Some(*profit), Some(all), percent(*profit, all)));
+        // Where others lost more than it earned, it has no share.
+        let share = percent(*profit, all).filter(|_| all >= *profit);
+        rows.push(row("best_channel", "info", Some(*profit), Some(all), share));
     }
     let columns = &[
         "insight_type",
