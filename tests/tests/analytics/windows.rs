@@ -74,7 +74,7 @@ async fn a_refund_counts_as_far_as_it_takes_revenue_back() {
     );
     shop.refund(exact, "40.00", "completed", "2026-05-08 10:00Z").await;
     assert_eq!(refunds().await, "Refunds | 90.00");
-    let values = shop.api("get_rfm_segments()", "email, monetary").await;
+    let values = shop.api("get_rfm_segments()", "customer_email, monetary").await;
     let mut values: Vec<&str> = values.iter().map(String::as_str).collect();
     values.sort_unstable();
     assert_eq!(
