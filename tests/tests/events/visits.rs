@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 pub const EVENTS: Who = Who::Worker("edge_events");
 
-/// A shop in a database of its own.
+/// A shop in a database of this program's.
 pub struct Place {
     pub ground: Ground,
     pub line: Line,
@@ -16,7 +16,15 @@ pub struct Place {
 
 impl Place {
     pub async fn new() -> Self {
-        let ground = Ground::shared().await;
+        Self::on(Ground::shared().await).await
+    }
+
+    /// In a database of its own, for what works for all shops at once.
+    pub async fn alone() -> Self {
+        Self::on(Ground::new().await).await
+    }
+
+    async fn on(ground: Ground) -> Self {
         let line = ground.line().await;
         let tenant = Uuid::new_v4();
         let host = format!("t-{}.test", tenant.simple());
