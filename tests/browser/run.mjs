@@ -2,7 +2,10 @@
 //
 // Runs the cases against a running stack, in one Chromium, and prints one line of JSON for each:
 // {"case", "status": "passed" | "failed" | "skipped", "ms", "reason"?, "facts"?}. `facts` are what the database is asked about afterwards.
+// With `--judged` a case's tabs are closed once a line was read, which says that the database was asked: what a page sent while it went away
+// may still be on its way, and ends with the browser's context.
 // `--list` prints the names only. Ends with 1 when a case failed.
+import { createInterface } from 'node:readline';
 import { launch } from './src/browser.mjs';
 import { readStack } from './src/stack.mjs';
 import { analytics } from './cases/analytics.mjs';
@@ -29,7 +32,10 @@ if (args[0] === '--list') {
 }
 const shotsAt = args.indexOf('--shots');
 const shots = shotsAt < 0 ? undefined : args.splice(shotsAt, 2)[1];
+const judgedAt = args.indexOf('--judged');
+if (judgedAt >= 0) args.splice(judgedAt, 1);
 const [stackJson, ...wanted] = args;
+const verdicts = judgedAt < 0 ? undefined : createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const stack = await readStack(stackJson);
 const browser = await launch(stack.shop);
 
@@ -57,6 +63,7 @@ for (const name of wanted.length ? wanted : Object.keys(CASES)) {
       report('failed', error.stack ?? String(error));
     }
   }
+  await verdicts?.next();
   for (const context of browser.contexts()) await context.close();
 }
 await browser.close();

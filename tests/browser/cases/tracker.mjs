@@ -80,6 +80,8 @@ export const tracker = {
       await second.goto(`${stack.shop}/landing`);
       await second.evaluate(() => window.lv.flush());
       await second.close();
+      // When closing it took longer than the two seconds, its last events wait for the next that anybody sends.
+      await page.evaluate(() => window.lv.flush());
       await delivered(page);
       const [first, again] = [...new Set(sent.map(({ at }) => at))];
       assert.ok(again - first >= 1950, `asked again after ${again - first} ms`);
@@ -155,9 +157,10 @@ export const tracker = {
     const context = page.context();
     await page.goto(`${stack.shop}/landing`);
     await delivered(page);
-    await page.close();
-    const sent = listen(context);
     const next = await context.newPage();
+    await page.close();
+    await idle(next, 500);
+    const sent = listen(context);
     const answered = next.waitForResponse(EVENTS);
     await next.goto(`${stack.shop}/landing`);
     const { results } = await (await answered).json();
@@ -215,10 +218,13 @@ export const tracker = {
   async leaving_tells_how_long_and_how_far_a_page_was_read({ browser, stack, facts }) {
     const page = await visitor(browser, { width: 390, height: 500 });
     const sent = listen(page.context());
+    const asked = Date.now();
     await page.goto(`${stack.shop}/landing`);
     await idle(page, 2000);
     await turn(page, true);
+    const turned = Date.now();
     await idle(page, 1500);
+    const back = Date.now();
     await turn(page, false);
     const half = await page.evaluate(() => {
       const { scrollHeight } = document.documentElement;
@@ -229,15 +235,18 @@ export const tracker = {
     await idle(page, 1000);
     await page.evaluate(() => scrollTo(0, 0));
     await page.goto('about:blank');
+    const left = Date.now();
     await page.goto(`${stack.shop}/landing`);
     await delivered(page);
     const [first, second] = once(sent, 'x_page_leave');
-    assert.equal(first.page_duration, 2);
-    assert.ok(first.session_duration >= 2 && first.session_duration <= 3, String(first.session_duration));
+    /** Whole seconds: what was waited for, and what the steps of a busy machine took. */
+    const about = (seconds, least, most) => assert.ok(seconds >= least && seconds <= Math.round(most / 1000), `${seconds} s, not ${least} s to ${most} ms`);
+    about(first.page_duration, 2, turned - asked);
+    about(first.session_duration, 2, turned - asked);
     assert.ok(first.scroll_depth > 0 && first.scroll_depth < 50, String(first.scroll_depth));
     // What was hidden is not counted, and what was told is not told again.
-    assert.ok(second.page_duration >= 1 && second.page_duration <= 2, String(second.page_duration));
-    assert.ok(second.session_duration >= 4 && second.session_duration <= 6, String(second.session_duration));
+    about(second.page_duration, 1, left - back);
+    about(second.session_duration, 4, left - asked);
     assert.ok(second.scroll_depth >= 49 && second.scroll_depth <= 51, String(second.scroll_depth));
     sound(page);
     await finish(page, facts, { page_view: 2, x_page_leave: 3 });

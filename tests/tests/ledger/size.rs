@@ -8,15 +8,15 @@ use serde_json::Value;
 use crate::TURN;
 
 #[tokio::test]
-async fn a_hundred_thousand_rows_are_verified_in_seconds_and_checked_in_slices() {
+async fn tens_of_thousands_of_rows_are_verified_in_seconds_and_checked_in_slices() {
     let _turn = TURN.lock().await;
     let shop = Shop::new().await;
     let db = &shop.db;
     db.batch_execute("begin").await.unwrap();
     let codes = "insert into shop.gift_codes (tenant_id, product_id, code_sealed, code_key_id, code_fingerprint, code_last4, nominal) \
-                 select $1, $2, repeat('A', 60), 'k1', encode(sha256(n::text::bytea), 'hex'), 'last', 50 from generate_series(1, 20000) n";
+                 select $1, $2, repeat('A', 60), 'k1', encode(sha256(n::text::bytea), 'hex'), 'last', 50 from generate_series(1, 7000) n";
     db.execute(codes, &[&shop.tenant, &shop.product]).await.unwrap();
-    for entry in ["imported", "reserved", "released", "reserved", "released"] {
+    for entry in ["imported", "reserved", "released"] {
         let rows = "select count(ops.append_ledger(tenant_id, id, $2, null, now())::text) from shop.gift_codes where tenant_id = $1";
         db.query_one(rows, &[&shop.tenant, &entry]).await.unwrap();
     }
@@ -51,9 +51,9 @@ async fn a_hundred_thousand_rows_are_verified_in_seconds_and_checked_in_slices()
     let all: i64 = db.query_one("select count(*) from shop.gift_codes", &[]).await.unwrap().get(0);
     db.batch_execute("rollback").await.unwrap();
     eprintln!("verified in {verified:?}, closed in {closed_in:?}, checked in {calls:?}");
-    assert!(closed >= 100_000);
+    assert!(closed >= 20_000);
     assert_eq!(calls.iter().map(|(codes, _)| codes).sum::<i64>(), all);
     assert!(calls.iter().all(|(codes, took)| *codes <= 4000 && *took < Duration::from_secs(8)));
-    // Minutes would be wrong; how many seconds depends on the machine.
-    assert!(verified < Duration::from_secs(30), "{verified:?}");
+    // A minute would be wrong; how many seconds depends on the machine.
+    assert!(verified < Duration::from_secs(10), "{verified:?}");
 }

@@ -21,7 +21,7 @@ async fn session(db: &Client, id: &str, expected: &Value) {
     let sql = "select coalesce(jsonb_object_agg(t.event_type, t.n), '{}') \
                from (select event_type, count(*) as n from analytics.events where session_id = $1 group by event_type) t";
     let mut found = Value::Null;
-    for _ in 0..50 {
+    for _ in 0..200 {
         found = db.query_one(sql, &[&id]).await.unwrap().get(0);
         if found == *expected {
             return;
@@ -40,7 +40,7 @@ async fn closes(db: &Client, run: &str, count: i64) {
                      from generate_series(0, $2::bigint - 1) n \
                      left join analytics.events e on e.url = '/landing?close=' || $1::text || '-' || n group by n) p";
     let mut wrong = String::new();
-    for _ in 0..50 {
+    for _ in 0..200 {
         let row = db.query_one(sql, &[&run, &count]).await.unwrap();
         wrong = row.get(1);
         if row.get::<_, i64>(0) == count {

@@ -21,9 +21,9 @@ fn the_same_seed_is_the_same_history() {
 }
 
 #[test]
-fn the_large_shop_meets_every_rule() {
+fn the_largest_shop_meets_every_rule() {
     let [large, small, _] = sizes().map(generate);
-    assert_eq!((large.events.len(), large.orders.len()), (200_000, 20_000));
+    assert_eq!((large.events.len(), large.orders.len()), (80_000, 8_000));
     let books = Books::new(&large);
     events(&large, &books);
     orders(&large);
@@ -31,7 +31,7 @@ fn the_large_shop_meets_every_rule() {
     assert_many(
         "customers of both shops",
         books.customers.keys().filter(|email| emails.contains(*email)).count(),
-        300,
+        60,
     );
     let insights: Vec<String> = large
         .begins
@@ -55,10 +55,10 @@ fn the_large_shop_meets_every_rule() {
 fn events(history: &History, books: &Books) {
     let midnight = |at| day_begins(history.zone, day_of(history.zone, at)) == at;
     let count = |test: &dyn Fn(&&lonieve_tests::reference::Event) -> bool| history.events.iter().filter(test).count();
-    assert_many("events of programs", count(&|event| event.bot.is_some()), 2000);
-    assert_many("events without a visit", count(&|event| event.visit.is_none()), 200);
-    assert_many("events exactly at midnight", count(&|event| midnight(event.at)), 20);
-    assert_many("events of the server", count(&|event| event.kind == "payment_success"), 5000);
+    assert_many("events of programs", count(&|event| event.bot.is_some()), 400);
+    assert_many("events without a visit", count(&|event| event.visit.is_none()), 40);
+    assert_many("events exactly at midnight", count(&|event| midnight(event.at)), 4);
+    assert_many("events of the server", count(&|event| event.kind == "payment_success"), 1_000);
     let mut times: HashMap<_, usize> = HashMap::new();
     history
         .events
@@ -67,14 +67,14 @@ fn events(history: &History, books: &Books) {
     assert_many(
         "events of a session at one moment",
         times.values().filter(|count| **count > 1).count(),
-        500,
+        100,
     );
-    assert_many("visits", books.visits.len(), 20_000);
+    assert_many("visits", books.visits.len(), 4_000);
     let over_midnight = |visit: &&lonieve_tests::reference::Visit| day_of(history.zone, visit.last) > visit.day;
-    assert_many("visits over midnight", books.visits.iter().filter(over_midnight).count(), 100);
+    assert_many("visits over midnight", books.visits.iter().filter(over_midnight).count(), 20);
     let endless = books.visits.iter().filter(|visit| visit.last - visit.first > Duration::hours(24));
-    assert_many("visits of more than a day", endless.count(), 10);
-    assert_many("bounces", books.visits.iter().filter(|visit| visit.is_bounce).count(), 2000);
+    assert_many("visits of more than a day", endless.count(), 5);
+    assert_many("bounces", books.visits.iter().filter(|visit| visit.is_bounce).count(), 400);
 }
 
 fn orders(history: &History) {
@@ -90,31 +90,31 @@ fn orders(history: &History) {
         "refunded",
         "chargeback",
     ] {
-        assert_many(status, count(&|order| order.status == status), 10);
+        assert_many(status, count(&|order| order.status == status), 2);
     }
-    assert_many("orders without a session", count(&|order| order.session.is_none()), 500);
+    assert_many("orders without a session", count(&|order| order.session.is_none()), 100);
     assert_many(
         "orders paid exactly at midnight",
         count(&|order| order.paid.is_some_and(midnight)),
-        100,
+        20,
     );
     assert_many(
         "orders of which no cost is known",
         count(&|order| order.paid.is_some() && order.cost.is_none() && order.delivered.is_some()),
-        10,
+        2,
     );
     assert_many(
         "orders that ended before they were delivered",
         count(&|order| order.status == "refunded" && order.delivered.is_none()),
-        50,
+        10,
     );
     assert_many(
         "orders without a settled payment",
         count(&|order| order.paid.is_some() && order.payments.is_empty()),
-        50,
+        10,
     );
     let unreadable = |payment: &lonieve_tests::reference::Payment| payment.status == "paid" && payment.received.is_none();
-    assert_many("unreadable payments", count(&|order| order.payments.iter().any(unreadable)), 20);
-    assert_many("orders with several refunds", count(&|order| order.refunds.len() > 1), 50);
-    assert_many("orders with a fee that came back", count(&|order| order.fees.len() > 1), 50);
+    assert_many("unreadable payments", count(&|order| order.payments.iter().any(unreadable)), 4);
+    assert_many("orders with several refunds", count(&|order| order.refunds.len() > 1), 10);
+    assert_many("orders with a fee that came back", count(&|order| order.fees.len() > 1), 10);
 }
