@@ -1,11 +1,10 @@
 //! The gate, `cargo xtask test`: everything that must hold before a change is merged.
 
 use std::{
-    collections::VecDeque,
     fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -39,19 +38,17 @@ pub struct Options {
 
 /// The end-to-end crate's own unit tests.
 const LIBRARY: &str = "--lib";
-/// Test programs run in so many lanes: more of them wait for each other's share of the machine, fewer wait for time limits and for what was killed.
-const LANES: usize = 2;
-/// The programs that take longest begin first, so that the lanes end together.
-const LONGEST: [&str; 9] = [
-    "interleavings",
-    "pages",
-    "faults",
-    "forged_postbacks",
-    "jobs",
-    "money",
-    "reference",
-    "mail",
+/// Test programs run in two lanes with stacks of their own, each in the order of their names, so that every run meets the same leftovers. In the second
+/// lane: those that mostly wait (for time limits, for what was killed, for a browser) or start what they need.
+const BESIDE: [&str; 8] = [
     "environment",
+    "events_queue",
+    "faults",
+    "interleavings",
+    "migrations",
+    "pages",
+    "reference",
+    "walk",
 ];
 
 /// The phases so far: their names, times and tests.
@@ -157,7 +154,7 @@ struct Program {
     path: PathBuf,
 }
 
-/// Where cargo has put the test programs it has just built, the longest first.
+/// Where cargo has put the test programs it has just built, by name.
 fn programs(mut build: Command) -> Result<Vec<Program>> {
     build.args(["--quiet", "--message-format=json"]).stderr(Stdio::inherit());
     let output = build.output().context("cannot start cargo")?;
@@ -176,22 +173,20 @@ fn programs(mut build: Command) -> Result<Vec<Program>> {
     if programs.is_empty() {
         bail!("cargo names no test program");
     }
-    let place = |program: &Program| LONGEST.iter().position(|name| program.name == *name).unwrap_or(LONGEST.len());
-    programs.sort_by(|one, other| place(one).cmp(&place(other)).then_with(|| one.name.cmp(&other.name)));
+    programs.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(programs)
 }
 
-/// Runs programs until there are none left, as `cargo test` would.
+/// Runs programs one after the other, as `cargo test` would.
 async fn run_lane(
     root: &Path,
     mark: &'static str,
     variables: [(&'static str, PathBuf); 2],
     filter: Option<&String>,
-    left: &Mutex<VecDeque<Program>>,
+    programs: Vec<Program>,
 ) -> Vec<Result<Finished>> {
     let mut finished = Vec::new();
-    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-    while let Some(program) = next() {
+    for program in programs {
         eprintln!("{mark}==> {}", program.name);
         let mut command = Command::new(program.path);
         command.current_dir(root.join("tests")).envs(variables.clone()).args(filter);
@@ -231,21 +226,24 @@ async fn end_to_end(root: PathBuf, filter: Option<String>, targets: Vec<String>,
 
     let (begun, name) = (Instant::now(), "Starting the stacks");
     ui::step(name);
-    let mut lanes = Vec::new();
-    for number in 1..=LANES.min(programs.len()) {
-        match Lane::start(&root, number).await {
-            Ok(lane) => lanes.push(lane),
-            Err(error) => return report.fail(name, &error),
+    let (beside, rest): (Vec<_>, Vec<_>) = programs.into_iter().partition(|program| BESIDE.contains(&program.name.as_str()));
+    let (mut lanes, mut queues) = (Vec::new(), Vec::new());
+    for (mark, programs) in [("    ", rest), ("  | ", beside)] {
+        if !programs.is_empty() {
+            match Lane::start(&root, lanes.len() + 1).await {
+                Ok(lane) => lanes.push(lane),
+                Err(error) => return report.fail(name, &error),
+            }
+            queues.push((mark, programs));
         }
     }
     report.phases.push((name.to_owned(), begun.elapsed(), None));
 
     let before = report.total.failed;
-    let left = Mutex::new(VecDeque::from(programs));
     let runs: Vec<_> = lanes
         .iter()
-        .zip(["    ", "  | "])
-        .map(|(lane, mark)| run_lane(&root, mark, lane.variables(), filter.as_ref(), &left))
+        .zip(queues)
+        .map(|(lane, (mark, programs))| run_lane(&root, mark, lane.variables(), filter.as_ref(), programs))
         .collect();
     let all = async { join_all(runs).await.into_iter().flatten().collect() };
     let stacks = lanes.iter_mut().flat_map(|lane| [&mut lane.v2, &mut lane.v1]);

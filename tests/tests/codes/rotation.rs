@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::{assert_whole, pay, shown, texts};
 
-/// Both tests seal every code of the stack anew.
-static TURN: Mutex<()> = Mutex::const_new(());
+/// A run of the job seals the codes of every shop anew.
+pub static TURN: Mutex<()> = Mutex::const_new(());
 
 async fn worker(shop: &Shop, function: &str, kids: &[&str], active: &str) -> OwnWorker {
     let keys: BTreeMap<&str, &String> = kids.iter().map(|kid| (*kid, &shop.info.code_keys[*kid])).collect();
